@@ -1,0 +1,1 @@
+"""imd: an instant-messaging daemon on Twisted."""

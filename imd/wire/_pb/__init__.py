@@ -1,0 +1,1 @@
+"""Code generated from proto/imd.proto; never edited by hand."""

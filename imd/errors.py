@@ -31,6 +31,12 @@ class BadRequestError(RefusedError):
     result = Result.BAD_REQUEST
 
 
+class UnknownCommandError(RefusedError):
+    """No such command."""
+
+    result = Result.UNKNOWN_COMMAND
+
+
 class NotLoggedInError(RefusedError):
     """The session has to log in first."""
 

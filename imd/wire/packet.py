@@ -71,18 +71,25 @@ class Decoder:
         Raises MalformedPacketError at the first header that breaks the contract, after the packets before it.
         """
         partial = self._partial
+        accepted = 0  # the length in a header that was let through earlier, under the max_body of that time
         if partial is not None:
             partial += data
             if len(partial) < self._needed:
                 return
             data = bytes(partial)
+            accepted = self._needed - HEADER_SIZE
             self._partial = None
         start = 0
         end = len(data)
         needed = HEADER_SIZE
         while end - start >= HEADER_SIZE:
             magic, version, flags, command, result, trace_id, length = _unpack_from(data, start)
-            if magic != MAGIC or version != VERSION or flags & ~_KNOWN_FLAGS or length > self.max_body:
+            if (
+                magic != MAGIC
+                or version != VERSION
+                or flags & ~_KNOWN_FLAGS
+                or (length > self.max_body and (start or length > accepted))
+            ):
                 raise MalformedPacketError(self._complaint(magic, version, flags, length))
             body = start + HEADER_SIZE
             stop = body + length
@@ -126,7 +133,7 @@ def encode_error(command: int, trace_id: int, result: Result, reason: str) -> by
 
 
 def inflate(body: bytes, limit: int) -> bytes:
-    """Return the body that ``body`` is the zlib stream (RFC 1950) of, never making more than ``limit`` bytes.
+    """Return the body that ``body`` is the zlib stream (RFC 1950) of; makes at most ``limit`` + 1 bytes.
 
     Raises InflateLimitError where it would be longer, InflateError where it is no complete zlib stream.
     """

@@ -1,0 +1,206 @@
+"""One frozen Config, read from a TOML file, IMD_* variables and the command line, checked before anything starts."""
+
+import difflib
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, get_args
+
+import msgspec
+from msgspec import Meta, Struct, field
+
+from imd.errors import ConfigError
+from imd.wire.packet import MAX_BODY
+
+_KIB = 1024
+_SQLITE = "sqlite:///"
+_Text = Annotated[str, Meta(pattern=r"\A[^\0]+\Z", description="a string that is not empty and has no NUL")]
+_Seconds = Annotated[float, Meta(gt=0, le=3600)]
+_Millis = Annotated[float, Meta(gt=0, le=60_000)]
+
+
+class Server(Struct, frozen=True, kw_only=True):
+    """Where the daemon keeps its files, where it listens, and what it is called."""
+
+    data: _Text = "./imd-data"
+    listen: Annotated[
+        tuple[_Text, ...], Meta(min_length=1, description="a list of one or more endpoint strings, such as tcp:7650")
+    ] = ("tcp:7650:interface=127.0.0.1",)
+    node: Annotated[
+        str, Meta(pattern=r"\A[A-Za-z0-9._-]{1,64}\Z", description="a name of 1 to 64 characters of A-Z a-z 0-9 . _ -")
+    ] = "imd1"
+    drain_seconds: _Seconds = 5.0
+
+
+class Sso(Struct, frozen=True, kw_only=True):
+    """How tokens are checked. An empty ``secret_file`` stands for DATA/token.secret, made on the first start."""
+
+    secret_file: Annotated[str, Meta(pattern=r"\A[^\0]*\Z", description="a string without NUL")] = ""
+    leeway_seconds: Annotated[float, Meta(ge=0, le=300)] = 0.0
+
+
+class Storage(Struct, frozen=True, kw_only=True):
+    """Where messages are kept. An empty ``url`` stands for SQLite in DATA/imd.sqlite."""
+
+    url: Annotated[
+        str,
+        Meta(
+            pattern=rf"\A({_SQLITE}(?!:memory:)[^?\0]+)?\Z",
+            description=f"{_SQLITE}FILE, or an empty string for imd.sqlite in the data folder,",
+        ),
+    ] = ""
+    commit_gap_ms: Annotated[float, Meta(ge=0, le=1000)] = 2.0
+    max_pending: Annotated[int, Meta(ge=1, le=1_000_000)] = 20_000
+    readers: Annotated[int, Meta(ge=1, le=64)] = 2
+    cache_mib: Annotated[int, Meta(ge=1, le=65_536)] = 64
+
+
+class Presence(Struct, frozen=True, kw_only=True):
+    """Where it is kept who is online."""
+
+    url: Annotated[str, Meta(pattern=r"\Amemory:\Z", description="memory:, the only one in this release,")] = "memory:"
+
+
+class Gateway(Struct, frozen=True, kw_only=True):
+    """What a connection may do."""
+
+    login_seconds: _Seconds = 10.0
+    heartbeat_seconds: _Seconds = 5.0
+    idle_seconds: _Seconds = 15.0
+    max_body: Annotated[int, Meta(ge=70 * _KIB, le=MAX_BODY)] = MAX_BODY
+    max_unsent: Annotated[int, Meta(ge=70 * _KIB, le=1024 * _KIB * _KIB)] = 1024 * _KIB
+    max_connections: Annotated[int, Meta(ge=1, le=10_000_000)] = 200_000
+    connections_per_address: Annotated[int, Meta(ge=1, le=10_000_000)] = 1000
+    packets_per_second: Annotated[int, Meta(ge=1, le=1_000_000)] = 5000
+    bytes_per_second: Annotated[int, Meta(ge=70 * _KIB, le=1024 * _KIB * _KIB)] = 16 * _KIB * _KIB
+
+
+class Delivery(Struct, frozen=True, kw_only=True):
+    """How messages are brought to receivers, and brought again."""
+
+    ack_delay_ms: _Millis = 50.0
+    sweep_seconds: _Seconds = 10.0
+    sweep_users_per_second: Annotated[int, Meta(ge=1, le=1_000_000)] = 2000
+    sweep_attempts: Annotated[int, Meta(ge=1, le=100)] = 3
+    max_unacked: Annotated[int, Meta(ge=1, le=1_000_000)] = 20_000
+
+
+class Groups(Struct, frozen=True, kw_only=True):
+    """How large groups get, and how many have their members in memory."""
+
+    max_members: Annotated[int, Meta(ge=2, le=100_000)] = 500
+    cached: Annotated[int, Meta(ge=1, le=10_000_000)] = 10_000
+
+
+class Config(Struct, frozen=True, kw_only=True):
+    """Everything that can be set; conf/imd.toml tells each key. Durations are in the unit their name ends with."""
+
+    server: Server = field(default_factory=Server)
+    sso: Sso = field(default_factory=Sso)
+    storage: Storage = field(default_factory=Storage)
+    presence: Presence = field(default_factory=Presence)
+    gateway: Gateway = field(default_factory=Gateway)
+    delivery: Delivery = field(default_factory=Delivery)
+    groups: Groups = field(default_factory=Groups)
+
+    @property
+    def data(self) -> Path:
+        """The folder of all that the daemon keeps."""
+        return Path(self.server.data)
+
+    @property
+    def secret_file(self) -> Path:
+        """The file with the secret that signs tokens."""
+        return Path(self.sso.secret_file) if self.sso.secret_file else self.data / "token.secret"
+
+    @property
+    def database(self) -> Path:
+        """The SQLite file."""
+        return Path(self.storage.url.removeprefix(_SQLITE)) if self.storage.url else self.data / "imd.sqlite"
+
+
+_KINDS: dict[str, dict[str, Any]] = {
+    section.name: {key.name: key.type for key in msgspec.structs.fields(section.type)}
+    for section in msgspec.structs.fields(Config)
+}
+_VARIABLES = {
+    f"IMD_{key}".upper() if section == "server" else f"IMD_{section}_{key}".upper(): (section, key)
+    for section, keys in _KINDS.items()
+    for key in keys
+}
+
+
+def load(config_file: Path | None, overrides: Mapping[str, object], environ: Mapping[str, str]) -> Config:
+    """Read the configuration: an override wins over an ``IMD_*`` variable, which wins over the file.
+
+    The keys of ``overrides`` are such as ``server.data``. ``[server] data`` is ``IMD_DATA``; a key of another section
+    is ``IMD_SECTION_KEY``; ``IMD_LISTEN`` holds endpoints separated by blanks. Raises ConfigError.
+    """
+    values: dict[str, dict[str, Any]] = {section: {} for section in _KINDS}
+    if config_file is not None:
+        for section, key, value in _read(config_file):
+            values[section][key] = _checked(section, key, value, f"{config_file}: [{section}] {key}", strict=True)
+    for name in sorted(name for name in environ if name.startswith("IMD_")):
+        if name not in _VARIABLES:
+            raise ConfigError(f"The variable {name} is unknown{_nearest(name, _VARIABLES)}")
+        section, key = _VARIABLES[name]
+        text = environ[name]
+        value = text.split() if key == "listen" else text
+        values[section][key] = _checked(section, key, value, f"The variable {name}", strict=False)
+    for dotted, value in overrides.items():
+        section, _, key = dotted.partition(".")
+        values[section][key] = _checked(section, key, value, f"The command line's {dotted}", strict=False)
+    config = msgspec.convert(values, Config)
+    if config.gateway.idle_seconds <= config.gateway.heartbeat_seconds:
+        raise ConfigError(
+            f"[gateway] idle_seconds is {config.gateway.idle_seconds:g} and heartbeat_seconds"
+            f" {config.gateway.heartbeat_seconds:g}, but clients that keep to their heartbeat must not be cut:"
+            " idle_seconds was expected to be the larger."
+        )
+    return config
+
+
+def _read(file: Path) -> Iterator[tuple[str, str, object]]:
+    try:
+        sections = tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{file} can't be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{file} is not UTF-8 text, which TOML has to be (byte {error.start}).") from error
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{file} is not TOML: {error}.") from error
+    for section, keys in sections.items():
+        if section not in _KINDS:
+            raise ConfigError(f"{file}: the section [{section}] is unknown{_nearest(section, _KINDS)}")
+        if not isinstance(keys, dict):
+            raise ConfigError(f"{file}: {section} was expected to be a section, [{section}].")
+        for key, value in keys.items():
+            if key not in _KINDS[section]:
+                raise ConfigError(f"{file}: [{section}] {key} is unknown{_nearest(key, _KINDS[section])}")
+            yield section, key, value
+
+
+def _checked(section: str, key: str, value: object, where: str, *, strict: bool) -> object:
+    kind = _KINDS[section][key]
+    try:
+        return msgspec.convert(value, kind, strict=strict)
+    except (msgspec.ValidationError, UnicodeEncodeError) as error:
+        if key == "url" and isinstance(value, str):
+            found = f"a {value.partition(':')[0]:.20} address"  # the rest of it may hold a password
+        else:
+            found = f"{value!r:.80}"
+        raise ConfigError(f"{where} is {found}, where {_expected(kind)} was expected.") from error
+
+
+def _expected(kind: Any) -> str:
+    base, meta = get_args(kind)
+    if meta.description:
+        return str(meta.description)
+    noun = "a whole number" if base is int else "a number"
+    lowest = f"above {meta.gt}" if meta.gt is not None else f"of at least {meta.ge}"
+    return f"{noun} {lowest} and at most {meta.le}"
+
+
+def _nearest(name: str, known: Mapping[str, object]) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
+    return f": did you mean {close[0]}?" if close else f": known are {', '.join(known)}."

@@ -1,0 +1,1 @@
+"""The gateway: connections, sessions, heartbeats. Knows bytes and packets, and no command."""

@@ -1,0 +1,106 @@
+"""The factory of connections: who may connect, and what all connections share."""
+
+import ipaddress
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from twisted.internet.interfaces import IAddress, IProtocolFactory, IReactorTime
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from imd.dispatch import Dispatcher
+from imd.gateway.limits import Limits
+from imd.gateway.outbox import Outbox
+from imd.gateway.protocol import Connection
+from imd.gateway.sessions import Session, Sessions
+from imd.gateway.wheel import Wheel
+
+
+@dataclass(slots=True)
+class Counters:
+    """What went wrong, since the start."""
+
+    malformed: int = 0
+    rate_limited: int = 0
+    slow: int = 0
+    refused: int = 0
+
+
+@implementer(IProtocolFactory)
+class Gateway:
+    """Builds the connections of this node. ``on_closed`` is told of each logged-in session whose connection is gone."""
+
+    _log = Logger()
+    noisy = False
+
+    def __init__(
+        self,
+        clock: IReactorTime,
+        dispatcher: Dispatcher,
+        sessions: Sessions,
+        outbox: Outbox,
+        limits: Limits,
+        on_closed: Callable[[Session], None],
+    ) -> None:
+        self.clock = clock
+        self.dispatcher = dispatcher
+        self.sessions = sessions
+        self.outbox = outbox
+        self.limits = limits
+        self.counters = Counters()
+        self.wheel = Wheel(clock, min(1.0, limits.login_seconds / 10, limits.idle_seconds / 10))
+        self._on_closed = on_closed
+        self._connections: set[Connection] = set()
+        self._by_host: dict[str, int] = {}
+
+    def doStart(self) -> None:
+        """A port was opened."""
+
+    def doStop(self) -> None:
+        """A port was closed."""
+
+    def buildProtocol(self, addr: IAddress) -> Connection | None:
+        """Return the protocol of a new connection, or None where there are too many."""
+        host = getattr(addr, "host", "local")
+        if len(self._connections) >= self.limits.max_connections:
+            self._refuse(host, f"there are {self.limits.max_connections} connections already")
+            return None
+        if not _is_loopback(host) and self._by_host.get(host, 0) >= self.limits.connections_per_address:
+            self._refuse(host, f"it has {self.limits.connections_per_address} connections already")
+            return None
+        return Connection(self, host)
+
+    def opened(self, connection: Connection) -> None:
+        """A connection begins."""
+        self._connections.add(connection)
+        self._by_host[connection.host] = self._by_host.get(connection.host, 0) + 1
+        self.wheel.watch(connection)
+
+    def closed(self, connection: Connection) -> None:
+        """A connection is gone."""
+        self.wheel.forget(connection)
+        self._connections.discard(connection)
+        left = self._by_host[connection.host] - 1
+        if left:
+            self._by_host[connection.host] = left
+        else:
+            del self._by_host[connection.host]
+        session = connection.session
+        if session.uid:
+            self.sessions.remove(session)
+            self._on_closed(session)
+
+    def connections(self) -> list[Connection]:
+        """Every connection of this node."""
+        return list(self._connections)
+
+    def _refuse(self, host: str, why: str) -> None:
+        self.counters.refused += 1
+        self._log.warn("refused a connection of {host}: {why}", host=host, why=why)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "local"

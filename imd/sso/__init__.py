@@ -1,0 +1,1 @@
+"""Single sign-on: is this token this user's?"""

@@ -1,0 +1,1 @@
+"""The store: one relational schema through SQLAlchemy Core."""

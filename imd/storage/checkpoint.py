@@ -1,0 +1,61 @@
+"""Checkpoints: carrying SQLite's log into the database file without holding up a commit.
+
+The bulk is copied on a thread of its own (PASSIVE takes no lock that a writer wants). Only the rest is copied between
+two batches on the writer's thread, which lets the log start over instead of growing for ever.
+"""
+
+import contextlib
+import struct
+from pathlib import Path
+from threading import Event, Thread
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import OperationalError
+
+START_FRAMES = 8192
+"""Pages in the log (of 4 KiB) from which it is carried over."""
+
+EVERY_SECONDS = 1.0
+
+
+class Checkpoints:
+    """Watches the log of ``path``; ``finish`` is called by the writer between batches."""
+
+    def __init__(self, engine: Engine, path: Path) -> None:
+        self._engine = engine
+        self._index = Path(f"{path}-shm")
+        self._ended = Event()
+        self._copied = Event()
+        self._thread = Thread(target=self._run, name="imd-checkpoint", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread; a copy under way is finished first."""
+        self._ended.set()
+        self._thread.join()
+
+    def finish(self, connection: Connection) -> None:
+        """Copy what came since the bulk was copied, and let the log start over; cheap where there is nothing to do."""
+        if self._copied.is_set():
+            self._copied.clear()
+            with contextlib.suppress(OperationalError):  # a long read may hold the log: the next round tries again
+                connection.exec_driver_sql("PRAGMA wal_checkpoint(RESTART)").close()
+
+    def _run(self) -> None:
+        while not self._ended.wait(EVERY_SECONDS):
+            if not self._copied.is_set() and self._frames() > START_FRAMES:
+                with self._engine.connect() as connection:
+                    connection.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)").close()
+                self._copied.set()
+
+    def _frames(self) -> int:
+        """Read mxFrame from the log's index (sqlite.org/walformat.html, 2.2): the log's file itself never shrinks."""
+        try:
+            with self._index.open("rb") as index:
+                header = index.read(20)
+        except FileNotFoundError:
+            return 0
+        return int(struct.unpack_from("=I", header, 16)[0]) if len(header) == 20 else 0

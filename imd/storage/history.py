@@ -1,0 +1,81 @@
+"""History: a page of a conversation's messages, and what has lain too long in an inbox."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, Dialect, text
+
+from imd.errors import NotInGroupError
+from imd.ports import Overdue, OverdueCursor
+from imd.storage.rows import READ_COLUMNS, message_of
+from imd.storage.sql import positional
+from imd.wire.bodies import ImMsg, UserData
+
+OVERDUE_PAGE = 100
+"""Inbox rows of one user that one step of the sweep looks at."""
+
+
+class History:
+    """Reads messages; its statements are compiled for one dialect. ``max_body`` is in bytes."""
+
+    def __init__(self, dialect: Dialect, max_body: int) -> None:
+        self._max_body = max_body
+        self._membership_sql = positional(
+            text(
+                "SELECT c.init_seq, c.read_seq, CASE WHEN c.is_quit = 0 THEN g.max_seq ELSE c.max_seq END"
+                " FROM x_conversation AS c JOIN x_group AS g ON g.group_id = c.group_id"
+                " WHERE c.uid = :uid AND c.group_id = :group_id"
+            ),
+            dialect,
+        )
+        self._page_sql = positional(
+            text(
+                f"SELECT {', '.join(READ_COLUMNS)} FROM x_message"
+                " WHERE group_id = :group_id AND seq_id > :after AND seq_id < :before"
+                " ORDER BY seq_id DESC LIMIT :page_size"
+            ),
+            dialect,
+        )
+        columns = ", ".join(f"m.{name}" for name in READ_COLUMNS)
+        self._overdue_sql = positional(
+            text(
+                f"SELECT {columns} FROM (SELECT group_id, seq_id FROM x_inbox"
+                " WHERE uid = :uid AND (group_id, seq_id) > (:group_id, :seq_id) ORDER BY group_id, seq_id LIMIT :n)"
+                " AS i JOIN x_message AS m ON m.group_id = i.group_id AND m.seq_id = i.seq_id"
+                " ORDER BY m.group_id, m.seq_id"
+            ),
+            dialect,
+        )
+
+    def pull(
+        self, connection: Connection, uid: int, group_id: str, after: int, before: int, page_size: int
+    ) -> UserData:
+        """Rule 7. A page that would pass max_body keeps its newest messages and says has_more."""
+        membership = connection.exec_driver_sql(self._membership_sql, (uid, group_id)).one_or_none()
+        if membership is None:
+            raise NotInGroupError(f"you are not in the group {group_id}")
+        init_seq, read_seq, max_seq = membership
+        after = max(after, init_seq)
+        before = min(before, max_seq + 1) if before else max_seq + 1
+        rows = connection.exec_driver_sql(self._page_sql, (group_id, after, before, page_size)).all()
+        messages: list[ImMsg] = []
+        size = 0
+        for row in rows:
+            message = message_of(row, uid, read_seq)
+            size += message.ByteSize() + 8
+            if size > self._max_body and messages:
+                break
+            messages.append(message)
+        messages.reverse()
+        has_more = bool(messages) and messages[0].seq_id > after + 1
+        return UserData(messages=messages, has_more=has_more)
+
+    def overdue(self, connection: Connection, cursors: Sequence[OverdueCursor], before: int) -> list[Overdue]:
+        """For each user, those of the next OVERDUE_PAGE rows of the inbox that were stored before ``before`` (ms)."""
+        found = []
+        for cursor in cursors:
+            rows = connection.exec_driver_sql(self._overdue_sql, (*cursor, OVERDUE_PAGE)).all()
+            if rows:
+                following = OverdueCursor(cursor.uid, rows[-1][0], rows[-1][1]) if len(rows) == OVERDUE_PAGE else None
+                messages = [message_of(row) for row in rows if row[5] < before]
+                found.append(Overdue(cursor.uid, messages, following))
+        return found

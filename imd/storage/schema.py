@@ -1,0 +1,167 @@
+"""The tables. Times are milliseconds since the epoch; every hot key begins with group_id or uid.
+
+On SQLite the tables are clustered by their key (WITHOUT ROWID), so that a page of history is one run of pages.
+"""
+
+from typing import Any
+
+from sqlalchemy import BigInteger, Column, Index, LargeBinary, MetaData, SmallInteger, Table, Text
+
+metadata = MetaData()
+
+
+def _text(name: str) -> Column[str]:
+    return Column(name, Text, nullable=False, server_default="")
+
+
+def _integer(name: str, default: int = 0) -> Column[int]:
+    return Column(name, BigInteger, nullable=False, server_default=str(default))
+
+
+def _small(name: str, default: int = 0) -> Column[int]:
+    return Column(name, SmallInteger, nullable=False, server_default=str(default))
+
+
+def _key(name: str, kind: type[BigInteger] | type[Text]) -> Column[Any]:
+    return Column(name, kind, primary_key=True, autoincrement=False, nullable=False)
+
+
+x_message = Table(
+    "x_message",
+    metadata,
+    _key("group_id", Text),
+    _key("seq_id", BigInteger),
+    Column("msg_id", Text, nullable=False),
+    _integer("msg_type"),
+    _text("msg_body"),
+    _integer("send_time"),
+    _integer("sender_id"),
+    _text("sender_name"),
+    _text("sender_remark"),
+    _small("status"),
+    _small("msg_status"),
+    _text("extra"),
+    _integer("attach_id"),
+    _integer("attach_type"),
+    _text("attach_name"),
+    _text("attach_url"),
+    _integer("attach_size"),
+    _integer("whether_non_count"),
+    _small("group_type"),
+    _text("group_name"),
+    _text("at_uids"),
+    Column("digest", LargeBinary, nullable=False),
+    Index("x_message_msg_id", "group_id", "msg_id", unique=True),
+    sqlite_with_rowid=False,
+)
+
+x_group = Table(
+    "x_group",
+    metadata,
+    _key("group_id", Text),
+    _small("group_type"),
+    _text("group_name"),
+    _text("avatar"),
+    _integer("owner_id"),
+    _integer("max_seq"),
+    _text("announcement"),
+    _text("extra"),
+    _small("mute_all"),
+    _small("join_policy"),
+    _small("is_dismissed"),
+    _integer("member_version"),
+    _integer("member_count"),
+    _integer("created"),
+    _integer("update_time"),
+    sqlite_with_rowid=False,
+)
+
+x_conversation = Table(
+    "x_conversation",
+    metadata,
+    _key("uid", BigInteger),
+    _key("group_id", Text),
+    _small("group_type"),
+    _integer("init_seq"),
+    _integer("max_seq"),  # where the view is frozen; 0 while the user is a member
+    _integer("read_seq"),
+    _integer("receive_seq"),
+    _small("is_shield"),
+    _small("is_top"),
+    _small("is_quit"),
+    _small("role"),
+    _integer("mute_until"),
+    _integer("at_seq"),
+    _integer("joined_time"),
+    _text("extra"),
+    _integer("update_time"),
+    Index("x_conversation_group", "group_id", "uid"),
+    sqlite_with_rowid=False,
+)
+
+x_inbox = Table(
+    "x_inbox",
+    metadata,
+    _key("uid", BigInteger),
+    _key("group_id", Text),
+    _key("seq_id", BigInteger),
+    sqlite_with_rowid=False,
+)
+
+x_hidden = Table(
+    "x_hidden",
+    metadata,
+    _key("uid", BigInteger),
+    _key("group_id", Text),
+    _key("seq_id", BigInteger),
+    _integer("hidden_time"),
+    sqlite_with_rowid=False,
+)
+
+x_notice = Table(
+    "x_notice",
+    metadata,
+    _key("uid", BigInteger),
+    _key("notice_id", Text),
+    _integer("notice_type"),
+    Column("payload", LargeBinary, nullable=False),
+    _text("sender"),
+    _integer("send_time"),
+    _integer("expire_time"),
+    Index("x_notice_expire_time", "expire_time"),
+    sqlite_with_rowid=False,
+)
+
+x_user = Table(
+    "x_user",
+    metadata,
+    _key("uid", BigInteger),
+    _integer("first_seen"),
+    _small("banned"),
+    _integer("void_before"),
+    _text("push_tokens"),
+    sqlite_with_rowid=False,
+)
+
+x_block = Table(
+    "x_block",
+    metadata,
+    _key("uid", BigInteger),
+    _key("blocked", BigInteger),
+    sqlite_with_rowid=False,
+)
+
+x_upstream = Table(
+    "x_upstream",
+    metadata,
+    _key("queue", Text),
+    _key("id", BigInteger),
+    _integer("uid"),
+    _text("message_id"),
+    _text("content_type"),
+    Column("payload", LargeBinary, nullable=False),
+    _integer("created"),
+    _integer("attempts"),
+    _integer("dead"),
+    sqlite_with_rowid=False,
+)

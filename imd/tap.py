@@ -1,0 +1,280 @@
+"""The daemon: the only place that knows every part, and joins them into one service."""
+
+import gc
+import os
+import random
+import secrets
+import sys
+import time
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
+from twisted.internet.endpoints import serverFromString
+from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IListeningPort
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+from twisted.python import usage
+from twisted.python.failure import Failure
+
+from imd.config import Config, load
+from imd.dispatch import Dispatcher
+from imd.errors import ConfigError, StartError
+from imd.gateway.factory import Gateway
+from imd.gateway.limits import Limits
+from imd.gateway.outbox import Outbox
+from imd.gateway.sessions import Sessions
+from imd.logic.chat import Chat
+from imd.logic.commands import acks, routes
+from imd.logic.groups import Groups
+from imd.logic.history import History
+from imd.logic.login import Login
+from imd.logic.members import MembersCache
+from imd.logic.receipts import Receipts
+from imd.logic.sweep import Sweep
+from imd.node import DataLock, notify_systemd
+from imd.presence.memory import MemoryPresence
+from imd.sso.jwt import JwtSso
+from imd.sso.secret import load_or_create
+from imd.storage.store import SqlStore
+from imd.wire.bodies import CloseChannel, UserLoginAck
+from imd.wire.commands import Command
+
+BAD_CONFIGURATION = 78
+IN_USE = 1
+
+RECONNECT_WITHIN_MS = 2000
+"""Clients of a node that stops come back spread over this time."""
+
+
+class Options(usage.Options):
+    """The command line of ``twistd imd``."""
+
+    synopsis = "[options]"
+    longdesc = "An instant-messaging daemon. An option wins over an IMD_* variable, which wins over the file."
+    optParameters: ClassVar = [
+        ["config", "c", None, "Read this TOML file (conf/imd.toml shows every key)."],
+        ["data", "d", None, "Keep everything in this folder. [default: ./imd-data]"],
+    ]
+    optFlags: ClassVar = [["check", None, "Say whether the configuration is good, and leave."]]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.listen: list[str] = []
+
+    def opt_listen(self, endpoint: str) -> None:
+        """Listen on this Twisted endpoint; repeatable. [default: tcp:7650:interface=127.0.0.1]"""
+        self.listen.append(endpoint)
+
+    opt_l = opt_listen
+
+    def load(self, environ: Mapping[str, str]) -> Config:
+        """Return the configuration. Raises ConfigError."""
+        overrides: dict[str, object] = {}
+        if self["data"] is not None:
+            overrides["server.data"] = self["data"]
+        if self.listen:
+            overrides["server.listen"] = self.listen
+        return load(Path(self["config"]) if self["config"] is not None else None, overrides, environ)
+
+
+def makeService(options: Options) -> "Daemon":
+    """Return the daemon's service; leaves with exit code 78 and one sentence where the configuration is bad."""
+    from twisted.internet import reactor  # noqa: PLC0415 - installed when twistd says so, not at import
+
+    try:
+        config = options.load(os.environ)
+        daemon = Daemon(reactor, config, os.environ)
+        if options["check"]:
+            daemon.check()
+            sys.stdout.write("The configuration is good.\n")
+            raise SystemExit(0)
+    except ConfigError as error:
+        sys.stderr.write(f"imd: {error}\n")
+        raise SystemExit(BAD_CONFIGURATION) from None
+    return daemon
+
+
+class Daemon(Service):
+    """One node: its parts, started and stopped in order."""
+
+    _log = Logger(namespace="imd")
+
+    def __init__(self, reactor: Any, config: Config, environ: Mapping[str, str]) -> None:
+        self._reactor = reactor
+        self._config = config
+        self._environ = environ
+        self._endpoints = [(text, _endpoint(reactor, text)) for text in config.server.listen]
+        self._lock = DataLock(config.data)
+        self._ports: list[IListeningPort] = []
+
+    def check(self) -> None:
+        """Look at what the configuration names outside of itself. Raises ConfigError."""
+        if self._config.secret_file.exists() or self._config.sso.secret_file:
+            load_or_create(self._config.secret_file, False, secrets.token_bytes)
+
+    def startService(self) -> None:
+        """Start every part; leaves with one sentence and an exit code where one can't start."""
+        super().startService()
+        try:
+            self._start()
+        except ConfigError as error:
+            self._give_up(str(error), BAD_CONFIGURATION)
+        except StartError as error:
+            self._give_up(str(error), error.exit_code)
+
+    def _start(self) -> None:
+        config, reactor = self._config, self._reactor
+        _make_folder(config.data)
+        self._lock.acquire(os.getpid())
+        secret_is_ours = not config.sso.secret_file
+        secret = load_or_create(config.secret_file, secret_is_ours, secrets.token_bytes)
+        gateway, delivery, storage = config.gateway, config.delivery, config.storage
+        outbox = Outbox()
+        self._sessions = sessions = Sessions(reactor, outbox, delivery.max_unacked)
+        self._store = store = SqlStore(
+            reactor,
+            config.database,
+            _now,
+            gap=storage.commit_gap_ms / 1000,
+            max_pending=storage.max_pending,
+            readers=storage.readers,
+            cache_mib=storage.cache_mib,
+            max_body=gateway.max_body,
+        )
+        chat = Chat(store, sessions, MembersCache(config.groups.cached))
+        self._login = login = Login(
+            JwtSso(secret, config.sso.leeway_seconds, time.time),
+            MemoryPresence(),
+            store,
+            sessions,
+            _now,
+            lambda: secrets.token_hex(8),
+            UserLoginAck(
+                heartbeat_seconds=max(1, round(gateway.heartbeat_seconds)),
+                idle_seconds=max(1, round(gateway.idle_seconds)),
+                node=config.server.node,
+                max_body=gateway.max_body,
+            ),
+        )
+        self._receipts = receipts = Receipts(reactor, store, delivery.ack_delay_ms / 1000)
+        groups = Groups(store, config.groups.max_members, lambda: str(uuid.uuid4()))
+        table = routes(login, chat, groups, History(store), receipts)
+        self._sweep = Sweep(
+            reactor,
+            store,
+            sessions,
+            chat,
+            _now,
+            after=delivery.sweep_seconds,
+            users_per_second=delivery.sweep_users_per_second,
+            attempts=delivery.sweep_attempts,
+        )
+        limits = Limits(
+            login_seconds=gateway.login_seconds,
+            idle_seconds=gateway.idle_seconds,
+            max_body=gateway.max_body,
+            max_unsent=gateway.max_unsent,
+            max_connections=gateway.max_connections,
+            connections_per_address=gateway.connections_per_address,
+            packets_per_second=gateway.packets_per_second,
+            bytes_per_second=gateway.bytes_per_second,
+        )
+        dispatcher = Dispatcher(table, acks(receipts), gateway.max_body)
+        self._gateway = Gateway(reactor, dispatcher, sessions, outbox, limits, login.closed)
+        store.start()
+        self._gateway.wheel.start()
+        self._sweep.start()
+        self._listen()
+
+    def _listen(self) -> None:
+        listening = []
+        for text, endpoint in self._endpoints:
+            opened = endpoint.listen(self._gateway)
+            opened.addCallbacks(self._opened, self._not_opened, callbackArgs=(text,), errbackArgs=(text,))
+            listening.append(opened)
+        DeferredList(listening).addCallback(self._ready)
+
+    def _opened(self, port: IListeningPort, text: str) -> None:
+        self._ports.append(port)
+        self._log.info("listening on {text}", text=text)
+
+    def _not_opened(self, failure: Failure, text: str) -> None:
+        error = failure.value
+        reason = error.socketError if isinstance(error, CannotListenError) else error
+        self._give_up(f"can't listen on {text}: {reason}", IN_USE)
+
+    def _ready(self, _results: object) -> None:
+        # What is alive now stays so: the collector need not look at it again.
+        gc.collect()
+        gc.freeze()
+        self._log.info(
+            "data in {data}; try it from another terminal:  imctl chat 1 --to 2{option}",
+            data=self._config.data,
+            option="" if self._config.server.data == "./imd-data" else f" --data {self._config.server.data}",
+        )
+        notify_systemd("READY=1", self._environ)
+
+    def _give_up(self, reason: str, exit_code: int) -> None:
+        """Leave with ``exit_code``; twistd would leave with 0 once its reactor runs, or not at all."""
+        sys.stderr.write(f"imd: {reason}\n")
+        sys.stderr.flush()
+        if not self._reactor.running:
+            self._lock.release()
+            raise SystemExit(exit_code)
+        self._reactor.addSystemEventTrigger("after", "shutdown", os._exit, exit_code)
+        self._reactor.stop()
+
+    def stopService(self) -> "Deferred[None]":
+        """Drain: take no one in, tell the clients, commit and ACK what waits, and close."""
+        super().stopService()
+        return Deferred.fromCoroutine(self._drain())
+
+    async def _drain(self) -> None:
+        notify_systemd("STOPPING=1", self._environ)
+        self._log.info("stopping: {n} sessions are told to reconnect", n=len(self._sessions))
+        self._login.drain()
+        self._sweep.stop()
+        for port in self._ports:
+            await maybeDeferred(port.stopListening)
+        for session in self._sessions.everyone():
+            later = random.randrange(RECONNECT_WITHIN_MS)  # noqa: S311 - spreads clients, guards nothing
+            notice = CloseChannel(reason="the node is being stopped", reconnect_after_ms=later)
+            session.send(Command.CLOSE_CHANNEL, notice.SerializeToString())
+        self._receipts.flush()
+        await self._store.stop()
+        for connection in self._gateway.connections():
+            connection.close()
+        waited, step = 0.0, 0.01
+        while self._gateway.connections() and waited < self._config.server.drain_seconds:
+            await deferLater(self._reactor, step)
+            waited += step
+        for connection in self._gateway.connections():
+            connection.drop("it did not read the end", is_news=False)
+        self._gateway.wheel.stop()
+        self._lock.release()
+        self._log.info("stopped: nothing is left undone")
+
+
+def _endpoint(reactor: Any, text: str) -> Any:
+    try:
+        return serverFromString(reactor, text)
+    except Exception as error:
+        raise ConfigError(
+            f"{text!r} in listen is no Twisted endpoint ({error}); expected such as tcp:7650:interface=127.0.0.1"
+        ) from error
+
+
+def _make_folder(data: Path) -> None:
+    try:
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"The data folder {data} can't be made: {error.strerror}.") from error
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,1 @@
+"""Tests without I/O; they mirror the package and run under pytest and trial alike."""

@@ -1,0 +1,139 @@
+"""The configuration: where each value comes from, and what is said of a wrong one."""
+
+import tempfile
+from pathlib import Path
+
+import pytest
+from twisted.trial.unittest import SynchronousTestCase
+
+from imd.config import Config, load
+from imd.errors import ConfigError
+
+
+class ConfigTestCase(SynchronousTestCase):
+    def file(self, text: str | bytes) -> Path:
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        file = Path(folder.name, "imd.toml")
+        file.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return file
+
+    def complaint(self, text: str | bytes | None = None, **environ: str) -> str:
+        """Return what is said of a file with ``text`` and these variables, with FILE for the file's name."""
+        file = None if text is None else self.file(text)
+        with pytest.raises(ConfigError) as caught:
+            load(file, {}, environ)
+        return str(caught.value).replace(str(file), "FILE")
+
+
+class PrecedenceTests(ConfigTestCase):
+    def test_nothing_set_gives_the_defaults(self) -> None:
+        assert load(None, {}, {}) == Config()
+
+    def test_the_file_wins_over_the_default(self) -> None:
+        config = load(self.file("[server]\nnode = 'two'\n[groups]\ncached = 7"), {}, {})
+        assert (config.server.node, config.groups.cached) == ("two", 7)
+
+    def test_a_variable_wins_over_the_file(self) -> None:
+        file = self.file("[server]\ndata = 'file'\n[gateway]\nlogin_seconds = 4")
+        config = load(file, {}, {"IMD_DATA": "variable", "IMD_GATEWAY_LOGIN_SECONDS": "0.5", "PATH": "/bin"})
+        assert (config.server.data, config.gateway.login_seconds) == ("variable", 0.5)
+
+    def test_an_override_wins_over_a_variable(self) -> None:
+        overrides = {"server.data": "option", "server.listen": ["tcp:1"]}
+        config = load(None, overrides, {"IMD_DATA": "variable", "IMD_LISTEN": "tcp:2"})
+        assert (config.server.data, config.server.listen) == ("option", ("tcp:1",))
+
+    def test_the_variable_for_listen_holds_endpoints_separated_by_blanks(self) -> None:
+        config = load(None, {}, {"IMD_LISTEN": "tcp:1  unix:/run/x"})
+        assert config.server.listen == ("tcp:1", "unix:/run/x")
+
+
+class PlaceTests(ConfigTestCase):
+    def test_the_secret_and_the_database_lie_in_the_data_folder(self) -> None:
+        config = load(None, {"server.data": "d"}, {})
+        assert config.secret_file == Path("d/token.secret")
+        assert config.database == Path("d/imd.sqlite")
+
+    def test_the_secret_and_the_database_can_lie_elsewhere(self) -> None:
+        environ = {"IMD_SSO_SECRET_FILE": "/s", "IMD_STORAGE_URL": "sqlite:////var/x.db"}
+        config = load(None, {}, environ)
+        assert (config.secret_file, config.database) == (Path("/s"), Path("/var/x.db"))
+
+
+class ComplaintTests(ConfigTestCase):
+    def test_a_missing_file(self) -> None:
+        with pytest.raises(ConfigError, match=r"\Ano/such\.toml can't be read: No such file or directory\.\Z"):
+            load(Path("no/such.toml"), {}, {})
+
+    def test_a_syntax_error_names_its_line(self) -> None:
+        assert "FILE is not TOML: Invalid value (at line 2" in self.complaint("[server]\ndata = x\n")
+
+    def test_bytes_that_are_no_text(self) -> None:
+        assert "FILE is not UTF-8" in self.complaint(b"\xff")
+
+    def test_values_that_python_can_not_read(self) -> None:
+        for value in ("[" * 5000, "9" * 5000):
+            assert "FILE is not TOML" in self.complaint(f"x = {value}")
+
+    def test_an_unknown_section_suggests_the_nearest(self) -> None:
+        assert self.complaint("[serve]") == "FILE: the section [serve] is unknown: did you mean server?"
+
+    def test_an_unknown_key_suggests_the_nearest(self) -> None:
+        assert self.complaint("[server]\nlisten_ = 1") == "FILE: [server] listen_ is unknown: did you mean listen?"
+
+    def test_an_unknown_key_like_no_other_lists_the_known(self) -> None:
+        assert self.complaint("[presence]\nzzz = 1") == "FILE: [presence] zzz is unknown: known are url."
+
+    def test_a_key_where_a_section_was_expected(self) -> None:
+        assert self.complaint("server = 3") == "FILE: server was expected to be a section, [server]."
+
+    def test_an_unknown_variable_suggests_the_nearest(self) -> None:
+        said = self.complaint(IMD_SERVER_DATA="x")
+        assert said == "The variable IMD_SERVER_DATA is unknown: did you mean IMD_DATA?"
+
+    def test_a_wrong_type_is_told_with_what_was_expected(self) -> None:
+        said = self.complaint("[gateway]\nmax_body = '1 MiB'")
+        expected = "a whole number of at least 71680 and at most 1048576 was expected."
+        assert said == f"FILE: [gateway] max_body is '1 MiB', where {expected}"
+
+    def test_a_wrong_variable_is_told_by_its_name(self) -> None:
+        said = self.complaint(IMD_GATEWAY_LOGIN_SECONDS="soon")
+        expected = "a number above 0 and at most 3600 was expected."
+        assert said == f"The variable IMD_GATEWAY_LOGIN_SECONDS is 'soon', where {expected}"
+
+    def test_a_wrong_override_is_told_by_its_key(self) -> None:
+        with pytest.raises(ConfigError, match=r"The command line's server\.data is ''"):
+            load(None, {"server.data": ""}, {})
+
+    def test_values_out_of_range_or_of_another_type_are_refused(self) -> None:
+        for line in (
+            "[gateway]\nlogin_seconds = 0",
+            "[gateway]\nlogin_seconds = nan",
+            "[gateway]\nlogin_seconds = inf",
+            "[gateway]\nlogin_seconds = true",
+            "[gateway]\nmax_body = 71679",
+            "[gateway]\nmax_body = 1e5",
+            "[server]\nlisten = []",
+            "[server]\nlisten = ['']",
+            "[server]\nlisten = 'tcp:7650'",
+            '[server]\nnode = "a\\n"',
+            "[server]\nnode = 'a b'",
+            '[server]\ndata = "a\\u0000b"',
+            "[storage]\nurl = 'sqlite://'",
+            "[storage]\nurl = 'sqlite:///:memory:'",
+        ):
+            assert "expected" in self.complaint(line), line
+
+    def test_variables_that_are_no_text_are_refused(self) -> None:
+        assert "IMD_GROUPS_CACHED" in self.complaint(IMD_GROUPS_CACHED="�")
+
+    def test_an_idle_limit_below_the_heartbeat_is_refused(self) -> None:
+        said = self.complaint("[gateway]\nidle_seconds = 5")
+        assert "[gateway] idle_seconds is 5 and heartbeat_seconds 5" in said
+
+    def test_another_database_or_presence_is_refused_without_telling_its_password(self) -> None:
+        for section, url in (("storage", "postgresql://imd:hunter2@db/imd"), ("presence", "redis://:hunter2@cache")):
+            said = self.complaint(f"[{section}]\nurl = '{url}'")
+            assert f"[{section}] url is a {url.partition(':')[0]} address, where" in said
+            assert "hunter2" not in said

@@ -24,7 +24,7 @@ from imd.errors import (
     UnknownCommandError,
 )
 from imd.ports import ISession
-from imd.wire.packet import ACK, DEFLATE, InflateError, InflateLimitError, Packet, inflate
+from imd.wire.packet import ACK, DEFLATE, MAX_BODY_BEFORE_LOGIN, InflateError, InflateLimitError, Packet, inflate
 from imd.wire.results import Result
 
 ALWAYS_POSSIBLE = frozenset(
@@ -105,7 +105,7 @@ class Dispatcher:
                 raise UnknownCommandError(f"there is no command 0x{command:04X}")
             if flags & DEFLATE:
                 session.deflates = True
-                body = inflate(body, self._max_body)
+                body = inflate(body, self._max_body if session.uid else MAX_BODY_BEFORE_LOGIN)
             if not route.before_login and not session.uid:
                 raise NotLoggedInError("log in first (USER_LOGIN)")
             if route.admin and not session.is_admin:

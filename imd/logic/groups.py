@@ -94,7 +94,7 @@ class Groups:
 
         def decide(group: Group) -> GroupChange | None:
             if uid not in group.members:
-                raise NotInGroupError(f"you are not in the group {group.group_id}")
+                return None
             left = {uid: int(Quit.LEFT)}
             if len(group.members) == 1:
                 return GroupChange(op="quit", uids=(uid,), leave=left, fields={"owner_id": 0, "is_dismissed": 1})

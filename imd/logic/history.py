@@ -1,6 +1,6 @@
 """Coming back: one's conversations, groups by id, pages of history."""
 
-from imd.errors import BadRequestError, ForbiddenError
+from imd.errors import BadRequestError, ForbiddenError, NotInGroupError
 from imd.logic.ids import single_members
 from imd.ports import IMessageStore, ISession
 from imd.wire.bodies import GetGroupById, ListGroup, PullMsg, UserData
@@ -43,4 +43,10 @@ class History:
         if pair is not None and session.uid not in pair:
             raise ForbiddenError(f"the single chat {group_id} is not yours")
         page_size = min(request.page_size or MESSAGES_PAGE, MAX_MESSAGES_PAGE)
-        return await self._store.pull(session.uid, group_id, request.receive_seq_id, request.before_seq_id, page_size)
+        after, before = request.receive_seq_id, request.before_seq_id
+        try:
+            return await self._store.pull(session.uid, group_id, after, before, page_size)
+        except NotInGroupError:
+            if pair is None:
+                raise
+            return UserData()  # a single chat in which nothing was said yet

@@ -86,9 +86,7 @@ class GroupCommit:
         self._give_back_sql = positional(
             text("UPDATE x_group SET max_seq = max_seq - :n WHERE group_id = :group_id"), dialect
         )
-        self._insert_message_sql = positional(
-            x_message.insert().values(dict.fromkeys(MESSAGE_COLUMNS)), dialect
-        )
+        self._insert_message_sql = positional(x_message.insert().values(dict.fromkeys(MESSAGE_COLUMNS)), dialect)
         self._insert_inbox_sql = positional(x_inbox.insert(), dialect)
         self._new_single_sql = positional(
             text(

@@ -153,4 +153,7 @@ def _control(group_id: str, by: int, msg_id: str, change: GroupChange) -> ImMsg:
 
 
 def _view(transaction: Transaction, group_id: str, uid: int) -> ImGroup:
-    return read_conversations(transaction.connection, uid, [group_id])[group_id]
+    mine = read_conversations(transaction.connection, uid, [group_id])
+    if group_id not in mine:
+        raise NotInGroupError(f"you are not in the group {group_id}")
+    return mine[group_id]

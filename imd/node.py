@@ -1,12 +1,13 @@
 """What the process is to its machine: the lock of its data folder, and systemd's notifications."""
 
+import contextlib
 import fcntl
 import os
 import socket
 from collections.abc import Mapping
 from pathlib import Path
 
-from imd.errors import StartError
+from imd.errors import ConfigError, StartError
 
 _BUSY = 1
 
@@ -19,8 +20,11 @@ class DataLock:
         self._file: int | None = None
 
     def acquire(self, pid: int) -> None:
-        """Take the lock. Raises StartError (1) where another daemon has it."""
-        file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        """Take the lock. Raises StartError (1) where another daemon has it, ConfigError where it can't be written."""
+        try:
+            file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise ConfigError(f"The data folder {self._path.parent} can't be written: {error.strerror}.") from error
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -44,11 +48,11 @@ class DataLock:
 
 
 def notify_systemd(state: str, environ: Mapping[str, str]) -> None:
-    """Send ``state`` to the service manager that started the process, if one did (sd_notify(3))."""
+    """Send ``state`` to the service manager that started the process, if one did and listens (sd_notify(3))."""
     address = environ.get("NOTIFY_SOCKET", "")
     if not address:
         return
     if address.startswith("@"):
         address = "\0" + address[1:]
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel, contextlib.suppress(OSError):
         channel.sendto(state.encode(), address)

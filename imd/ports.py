@@ -281,14 +281,14 @@ class IMessageStore(Interface):
     async def change_group(group_id: str, by: int, msg_id: str, decide: Decide) -> ImGroup:
         """Apply what ``decide`` says and return the conversation as ``by`` sees it after.
 
-        Raises NotInGroupError where there is no such group, and what ``decide`` raises.
+        Raises NotInGroupError where there is no such group or ``by`` was never in it, and what ``decide`` raises.
         """
 
     async def conversations(uid: int, cursor: str, page_size: int, since: int) -> UserData:
         """One page of LIST_GROUP."""
 
     async def conversations_by_id(uid: int, group_ids: Sequence[str]) -> UserData:
-        """GROUP_BY_ID: what the user may see of these groups."""
+        """GROUP_BY_ID: what the user may see of these groups, as many as an answer holds."""
 
     async def members(uid: int, group_id: str, cursor: str, page_size: int) -> UserData:
         """One page of GROUP_MEMBERS. Raises NotInGroupError."""

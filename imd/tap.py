@@ -4,6 +4,7 @@ import gc
 import os
 import random
 import secrets
+import signal
 import sys
 import time
 import uuid
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
+from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort
@@ -189,6 +190,7 @@ class Daemon(Service):
         store.start()
         self._gateway.wheel.start()
         self._sweep.start()
+        reactor.callWhenRunning(signal.signal, signal.SIGTERM, self._terminated)
         self._listen()
 
     def _listen(self) -> None:
@@ -197,7 +199,7 @@ class Daemon(Service):
             opened = endpoint.listen(self._gateway)
             opened.addCallbacks(self._opened, self._not_opened, callbackArgs=(text,), errbackArgs=(text,))
             listening.append(opened)
-        DeferredList(listening).addCallback(self._ready)
+        gatherResults(listening, consumeErrors=True).addCallbacks(self._ready, self._not_ready)
 
     def _opened(self, port: IListeningPort, text: str) -> None:
         self._ports.append(port)
@@ -206,12 +208,19 @@ class Daemon(Service):
     def _not_opened(self, failure: Failure, text: str) -> None:
         error = failure.value
         reason = error.socketError if isinstance(error, CannotListenError) else error
-        self._give_up(f"can't listen on {text}: {reason}", IN_USE)
+        raise StartError(f"can't listen on {text}: {reason}", IN_USE)
+
+    def _not_ready(self, failure: Failure) -> None:
+        error = failure.value.subFailure.value
+        # Once the reactor runs: a SystemExit raised in a Deferred gets lost.
+        self._reactor.callWhenRunning(self._give_up, str(error), error.exit_code)
 
     def _ready(self, _results: object) -> None:
         # What is alive now stays so: the collector need not look at it again.
         gc.collect()
         gc.freeze()
+        # A batch makes thousands of tuples that die with it: looking through them early finds nothing.
+        gc.set_threshold(50_000, 20, 50)
         self._log.info(
             "data in {data}; try it from another terminal:  imctl chat 1 --to 2{option}",
             data=self._config.data,
@@ -228,6 +237,11 @@ class Daemon(Service):
             raise SystemExit(exit_code)
         self._reactor.addSystemEventTrigger("after", "shutdown", os._exit, exit_code)
         self._reactor.stop()
+
+    def _terminated(self, *_: object) -> None:
+        """Stop and leave with 0; Twisted's own way ends the process by the signal once all is done."""
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        self._reactor.callFromThread(self._reactor.stop)
 
     def stopService(self) -> "Deferred[None]":
         """Drain: take no one in, tell the clients, commit and ACK what waits, and close."""

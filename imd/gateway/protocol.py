@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from twisted.internet.abstract import FileDescriptor
 from twisted.internet.interfaces import IProtocol
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -70,12 +71,13 @@ class Connection:
     def makeConnection(self, transport: Any) -> None:
         """Begin: the login deadline runs from here, a TLS handshake included."""
         self.transport = transport
-        # A plain socket can be written to directly, which saves two epoll calls for each write.
-        self._send_now = getattr(transport, "writeSomeData", None)
+        # A plain socket can be written to directly, which saves two epoll calls for each write. It is known by its
+        # class: TLS hands out the methods of the socket below it, and writing to that would go out in the clear.
+        self._send_now: Any = transport.writeSomeData if isinstance(transport, FileDescriptor) else None
         if self._send_now is None:
-            self.transport.registerProducer(self, True)
-        else:
-            self.transport.setTcpNoDelay(True)
+            transport.registerProducer(self, True)
+        if hasattr(transport, "setTcpNoDelay"):
+            transport.setTcpNoDelay(True)
         self.connectionMade()
 
     def connectionMade(self) -> None:
@@ -92,7 +94,7 @@ class Connection:
     def deadline(self) -> float:
         """When to end the connection, in the clock's seconds: not logged in, silent, or its token expired."""
         limits, session = self._gateway.limits, self.session
-        if not session.uid:
+        if not session.uid or not self.is_open:
             return self._read_at + limits.login_seconds
         idle = self._read_at + limits.idle_seconds
         return min(idle, session.expires) if session.expires else idle
@@ -102,7 +104,6 @@ class Connection:
         session = self.session
         if self.is_open and session.uid and 0 < session.expires <= self._gateway.clock.seconds():
             session.kick(KickReason.TOKEN_EXPIRED, "the token has expired; log in with a new one")
-            self._read_at = session.expires = 0
         else:
             self.drop("nothing was read in time" if session.uid else "no login in time", is_news=False)
 
@@ -115,6 +116,8 @@ class Connection:
 
     def dataReceived(self, data: bytes) -> None:
         """Hand each packet in ``data`` to the dispatcher, then write all answers at once."""
+        if not self.is_open:
+            return
         gateway, session = self._gateway, self.session
         now = gateway.clock.seconds()
         if session.uid:
@@ -144,9 +147,12 @@ class Connection:
         if not self.is_open:
             return
         if self._unsent_size > self._gateway.limits.max_unsent:
-            self._gateway.counters.slow += 1
-            self.drop(f"uid {self.session.uid} does not read: {self._unsent_size} bytes wait")
-            return
+            self.flush()  # what was queued in this turn has not been offered to the socket yet
+            if self._unsent_size > self._gateway.limits.max_unsent:
+                self._gateway.counters.slow += 1
+                self.drop(f"uid {self.session.uid} does not read: {self._unsent_size} bytes wait")
+            if not self.is_open:
+                return
         self._unsent.append(packet)
         self._unsent_size += len(packet)
         if not self._is_queued and not self._is_blocked:
@@ -169,16 +175,28 @@ class Connection:
             self.transport.write(data)
             return
         written = self._send_now(data)
-        if not isinstance(written, int) or written < 0:  # Twisted answers with the reason, as an exception
-            self.drop(f"could not write: {written}", is_news=False)
-        elif written == len(data):
+        if written == len(data):
             self._unsent_size = 0
         else:
-            # A pull producer is asked for more once the transport has written all it has.
-            self.transport.registerProducer(self, False)
-            self._is_blocked = True
-            self._unsent_size = len(data) - written
-            self.transport.write(data[written:])
+            self._write_on(data, written)
+
+    def _write_on(self, data: bytes, written: Any) -> None:
+        """Write the rest of ``data`` as far as the socket takes it: Twisted passes on 128 KiB of it at a time."""
+        taken = 0
+        while written:
+            if not isinstance(written, int) or written < 0:  # Twisted answers with the reason, as an exception
+                self.drop(f"could not write: {written}", is_news=False)
+                return
+            taken += written
+            if taken == len(data):
+                self._unsent_size = 0
+                return
+            written = self._send_now(memoryview(data)[taken:])
+        # A pull producer is asked for more once the transport has written all it has.
+        self.transport.registerProducer(self, False)
+        self._is_blocked = True
+        self._unsent_size = len(data) - taken
+        self.transport.write(data[taken:])
 
     def resumeProducing(self) -> None:
         """The transport takes more."""
@@ -203,6 +221,8 @@ class Connection:
         if not self.is_open:
             return
         self.is_open = False
+        self._read_at = self._gateway.clock.seconds()
+        self._gateway.wheel.watch(self)
         if self._unsent:
             self.transport.write(b"".join(self._unsent))
             self._unsent = []
@@ -213,8 +233,6 @@ class Connection:
         """Close at once."""
         if is_news:
             self._log.warn("dropped the connection of {host}: {why}", host=self.host, why=why)
-        else:
-            self._log.debug("closed the connection of {host}: {why}", host=self.host, why=why)
         self.is_open = False
         self._unsent = []
         self.transport.abortConnection()

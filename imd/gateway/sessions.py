@@ -101,7 +101,8 @@ class Session:
             traces = self._traces = {}
             pushed = self._pushed = {}
         elif len(traces) >= self._sessions.max_unacked:
-            self._channel.drop(f"uid {self.uid} left {len(traces)} pushes without an ACK")
+            if self._channel.is_open:
+                self._channel.drop(f"uid {self.uid} left {len(traces)} pushes without an ACK")
             return
         traces[trace_id] = group_id
         of_group = pushed.get(group_id)

@@ -63,10 +63,11 @@ class Groups:
         member_ids = _uids(request.member_ids)
         if not member_ids:
             raise BadRequestError("member_ids is empty")
+        uid = session.uid
 
         def decide(group: Group) -> GroupChange | None:
-            check_invite(group, session.uid)
-            new = tuple(uid for uid in member_ids if uid not in group.members)
+            check_invite(group, uid)
+            new = tuple(member for member in member_ids if member not in group.members)
             self._check_size(len(group.members) + len(new))
             return GroupChange(op="invite", uids=new, join=new) if new else None
 

@@ -76,16 +76,18 @@ class Login:
             if len(self._known) >= MAX_KNOWN_USERS:
                 self._known.clear()
             self._known.add(uid)
-        session_id = self._new_session_id()
-        replaced = await self._presence.login(uid, request.client_type, Location(self._node, session_id))
-        session.log_in(uid, request.client_type, session_id, identity)
+        location = Location(self._node, self._new_session_id())
+        replaced = await self._presence.login(uid, request.client_type, location)
+        if session.is_open:
+            session.log_in(uid, request.client_type, location.session_id, identity)
         if replaced is not None:
             self._delivery.kick(
                 replaced.session_id, KickReason.REPLACED, "logged in on another device of the same kind"
             )
-        if not session.is_open:  # the client left while its token was checked
-            await self._leave(session)
-        answer = UserLoginAck(session_id=session_id, server_time=self._now())
+        if not session.uid:  # the client left while its token was checked
+            await self._presence.logout(uid, request.client_type, location)
+            raise UnavailableError("the connection was closed during the login")
+        answer = UserLoginAck(session_id=location.session_id, server_time=self._now())
         answer.MergeFrom(self._greeting)
         return answer
 

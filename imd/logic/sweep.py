@@ -96,13 +96,12 @@ class Sweep:
         try:
             for cursor in step:
                 overdue = found.get(cursor.uid)
-                if overdue is None or not overdue.messages:
-                    if not cursor.group_id:
-                        self._tried.pop(cursor.uid, None)
+                if overdue is not None and overdue.messages:
+                    self._push_again(overdue)  # what follows has its turn once these are ACKed
+                elif overdue is not None and overdue.next is not None:
+                    self._round.insert(0, overdue.next)
                 else:
-                    self._push_again(overdue)
-                if overdue is not None and overdue.next is not None:
-                    self._round.append(overdue.next)
+                    self._tried.pop(cursor.uid, None)
         finally:
             self._delivery.flush()
 

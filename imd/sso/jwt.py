@@ -46,14 +46,14 @@ class JwtSso:
         except (exceptions.InvalidTokenError, RecursionError) as error:
             raise AuthFailedError(_complaint(error)) from error
         if claims["sub"] != str(uid):
-            raise AuthFailedError("The token belongs to another user: its sub has to be the uid, in decimal.")
+            raise AuthFailedError("the token belongs to another user: its sub has to be the uid, in decimal")
         now = self._now()
         expires = _seconds(claims, "exp", 0)
         if now >= expires + self._leeway:
-            raise AuthExpiredError("The token has expired: log in with a new one.")
+            raise AuthExpiredError("the token has expired: log in with a new one")
         for claim in ("nbf", "iat"):
             if _seconds(claims, claim, 0) > now + self._leeway:
-                raise AuthFailedError(f"The token's {claim} lies in the future: compare the clocks of both servers.")
+                raise AuthFailedError(f"the token's {claim} lies in the future: compare the clocks of both servers")
         name = claims.get("name")
         return Identity(
             uid=uid,
@@ -80,19 +80,19 @@ def _seconds(claims: Mapping[str, Any], claim: str, default: int) -> int:
             return int(value)
         except (ValueError, OverflowError):  # JSON as Python reads it has NaN and Infinity
             pass
-    raise AuthFailedError(f"The token's {claim} has to be a number of seconds since the epoch.")
+    raise AuthFailedError(f"the token's {claim} has to be a number of seconds since the epoch")
 
 
 def _complaint(error: Exception) -> str:
     match error:
         case exceptions.InvalidSignatureError():
-            return "The token was signed with another secret than this server's."
+            return "the token was signed with another secret than this server's"
         case exceptions.InvalidAlgorithmError():
-            return f"The token has to be signed with {_ALGORITHM}."
+            return f"the token has to be signed with {_ALGORITHM}"
         case exceptions.MissingRequiredClaimError():
-            return f"The token lacks the claim {error.claim}."
+            return f"the token lacks the claim {error.claim}"
         case exceptions.InvalidAudienceError():
-            return "The token was made for another service: it has an audience (aud)."
+            return "the token was made for another service: it has an audience (aud)"
         case exceptions.InvalidSubjectError():
-            return "The token's sub has to be the uid, in decimal, as a string."
-    return "The token is not a JSON Web Token."
+            return "the token's sub has to be the uid, in decimal, as a string"
+    return "the token is not a JSON Web Token"

@@ -24,6 +24,14 @@ from imd.storage.schema import x_inbox, x_message
 from imd.storage.sql import positional
 from imd.wire.bodies import ImMsg
 
+_RECEIVED = (
+    "coalesce((SELECT min(i.seq_id) - 1 FROM x_inbox AS i"
+    " WHERE i.uid = x_conversation.uid AND i.group_id = x_conversation.group_id),"
+    " CASE WHEN is_quit = 0 THEN (SELECT g.max_seq FROM x_group AS g WHERE g.group_id = x_conversation.group_id)"
+    " ELSE max_seq END)"
+)
+"""Of a row of x_conversation, the seq up to which everything is out of the user's inbox (rule 6)."""
+
 
 class Advanced(NamedTuple):
     """A group row after its max_seq was raised, which locks it for the transaction."""
@@ -84,7 +92,12 @@ class GroupCommit:
             dialect,
         )
         self._give_back_sql = positional(
-            text("UPDATE x_group SET max_seq = max_seq - :n WHERE group_id = :group_id"), dialect
+            text(
+                "UPDATE x_group SET max_seq = max_seq - :n, update_time = coalesce((SELECT send_time FROM x_message"
+                " WHERE x_message.group_id = x_group.group_id AND seq_id = x_group.max_seq - :n2), update_time)"
+                " WHERE group_id = :group_id"
+            ),
+            dialect,
         )
         self._insert_message_sql = positional(x_message.insert().values(dict.fromkeys(MESSAGE_COLUMNS)), dialect)
         self._insert_inbox_sql = positional(x_inbox.insert(), dialect)
@@ -123,10 +136,8 @@ class GroupCommit:
         )
         self._raise_receive_seq_sql = positional(
             text(
-                "UPDATE x_conversation SET receive_seq = max(receive_seq, min(:high,"
-                " (SELECT max_seq FROM x_group WHERE group_id = :group_id),"
-                " coalesce((SELECT min(seq_id) - 1 FROM x_inbox WHERE uid = :uid AND group_id = :group_id2), :high2))),"
-                " update_time = :now WHERE uid = :uid2 AND group_id = :group_id3 AND receive_seq < :high3"
+                f"UPDATE x_conversation SET receive_seq = {_RECEIVED}, update_time = :now"
+                f" WHERE uid = :uid AND group_id = :group_id AND receive_seq < {_RECEIVED}"
             ),
             dialect,
         )
@@ -150,8 +161,8 @@ class GroupCommit:
         transaction = Transaction(self, connection, self._time, [])
         changes: list[tuple[Deferred[Any], Any]] = []
         run: list[Submission] = []
-        begin(connection)
         try:
+            begin(connection)
             for item in batch:
                 if isinstance(item, Submission):
                     run.append(item)
@@ -215,8 +226,8 @@ class GroupCommit:
                 inbox.append((uid, group_id, seq_id))
             committed.append(Committed(submission, Stored(message, receivers, members)))
         unused = [(group.max_seq - taken[group_id], group_id) for group_id, group in groups.items()]
-        if unused := [row for row in unused if row[0]]:
-            connection.exec_driver_sql(self._give_back_sql, unused)
+        if given_back := [(n, n, group_id) for n, group_id in unused if n]:
+            connection.exec_driver_sql(self._give_back_sql, given_back)
         self._insert(connection, rows, inbox)
 
     def _append_one_by_one(self, transaction: Transaction, submissions: list[Submission]) -> None:
@@ -272,18 +283,8 @@ class GroupCommit:
     def _acknowledge(self, transaction: Transaction, acks: Sequence[InboxAck]) -> None:
         connection, now = transaction.connection, transaction.time
         connection.exec_driver_sql(self._clear_inbox_sql, list(acks))
-        highest: dict[tuple[int, str], int] = {}
-        for uid, group_id, _, high in acks:
-            key = (uid, group_id)
-            if high > highest.get(key, 0):
-                highest[key] = high
-        connection.exec_driver_sql(
-            self._raise_receive_seq_sql,
-            [
-                (high, group_id, uid, group_id, high, now, uid, group_id, high)
-                for (uid, group_id), high in highest.items()
-            ],
-        )
+        cleared = dict.fromkeys((now, uid, group_id) for uid, group_id, _, _ in acks)
+        connection.exec_driver_sql(self._raise_receive_seq_sql, list(cleared))
 
     def _advance(self, connection: Connection, counts: dict[str, int], time: int) -> dict[str, Advanced]:
         rows = connection.exec_driver_sql(self._advance_sql, (time, json.dumps(counts))).all()

@@ -127,8 +127,8 @@ def list_conversations(
     return page
 
 
-def conversations_by_id(connection: Connection, uid: int, group_ids: Sequence[str]) -> UserData:
-    """Return the groups ``uid`` is or was in whole, of others what everybody may see."""
+def conversations_by_id(connection: Connection, uid: int, group_ids: Sequence[str], max_body: int) -> UserData:
+    """Return the groups ``uid`` is or was in whole, of others what everybody may see; as many as ``max_body`` holds."""
     mine = read_conversations(connection, uid, group_ids)
     others = connection.execute(
         select(
@@ -146,7 +146,16 @@ def conversations_by_id(connection: Connection, uid: int, group_ids: Sequence[st
         )
     )
     found = mine | {row.group_id: ImGroup(**row._mapping) for row in others}
-    return UserData(groups=[found[group_id] for group_id in dict.fromkeys(group_ids) if group_id in found])
+    page = UserData()
+    size = 0
+    for group_id in dict.fromkeys(group_ids):
+        if group_id in found:
+            size += found[group_id].ByteSize() + 8
+            if size > max_body and page.groups:
+                page.has_more = True
+                break
+            page.groups.append(found[group_id])
+    return page
 
 
 def list_members(connection: Connection, uid: int, group_id: str, cursor: str, page_size: int) -> UserData:
@@ -185,13 +194,20 @@ def _parse_cursor(cursor: str) -> tuple[int, int, str]:
     now, _, rest = cursor.partition(":")
     before, _, group_id = rest.partition(":")
     try:
-        return int(now), int(before), group_id
+        return _number(now), _number(before), group_id
     except ValueError:
         raise BadRequestError("the cursor is none that LIST_GROUP returned") from None
 
 
 def _parse_uid(cursor: str) -> int:
     try:
-        return int(cursor or 0)
+        return _number(cursor or "0")
     except ValueError:
         raise BadRequestError("the cursor is none that GROUP_MEMBERS returned") from None
+
+
+def _number(digits: str) -> int:
+    """Return a number that fits a column. Raises ValueError."""
+    if not digits.isascii() or not digits.isdigit() or len(digits) > 19 or (number := int(digits)) >= 2**63:
+        raise ValueError(digits)
+    return number

@@ -9,6 +9,7 @@ from imd.ports import Overdue, OverdueCursor
 from imd.storage.rows import READ_COLUMNS, message_of
 from imd.storage.sql import positional
 from imd.wire.bodies import ImMsg, UserData
+from imd.wire.packet import HEADER_SIZE
 
 OVERDUE_PAGE = 100
 """Inbox rows of one user that one step of the sweep looks at."""
@@ -70,12 +71,24 @@ class History:
         return UserData(messages=messages, has_more=has_more)
 
     def overdue(self, connection: Connection, cursors: Sequence[OverdueCursor], before: int) -> list[Overdue]:
-        """For each user, those of the next OVERDUE_PAGE rows of the inbox that were stored before ``before`` (ms)."""
+        """For each user, those of the next OVERDUE_PAGE rows of the inbox that were stored before ``before`` (ms).
+
+        A page that would pass max_body stops early, so that one step of the sweep fits what a client may leave unread.
+        """
         found = []
         for cursor in cursors:
             rows = connection.exec_driver_sql(self._overdue_sql, (*cursor, OVERDUE_PAGE)).all()
             if rows:
                 following = OverdueCursor(cursor.uid, rows[-1][0], rows[-1][1]) if len(rows) == OVERDUE_PAGE else None
-                messages = [message_of(row) for row in rows if row[5] < before]
+                messages: list[ImMsg] = []
+                size = 0
+                for row in rows:
+                    if row[5] < before:
+                        message = message_of(row)
+                        size += message.ByteSize() + HEADER_SIZE
+                        if size > self._max_body and messages:
+                            following = OverdueCursor(cursor.uid, messages[-1].group_id, messages[-1].seq_id)
+                            break
+                        messages.append(message)
                 found.append(Overdue(cursor.uid, messages, following))
         return found

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import OperationalError
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -81,6 +82,8 @@ class SqlStore:
         )
         self._tell: Callable[[Sequence[Committed]], None] = _nobody
         self._reading = 0
+        self._is_stopping = False
+        self._is_failing = False
 
     def start(self) -> None:
         """Start the threads."""
@@ -89,6 +92,7 @@ class SqlStore:
 
     async def stop(self) -> None:
         """Commit what waits, answer it, and close the database."""
+        self._is_stopping = True
         await self._batching.stop()
         self._checkpoints.stop()
         self._readers.shutdown()
@@ -126,7 +130,7 @@ class SqlStore:
 
     async def conversations_by_id(self, uid: int, group_ids: Sequence[str]) -> UserData:
         """GROUP_BY_ID."""
-        return await self._read(conversations.conversations_by_id, uid, group_ids)
+        return await self._read(conversations.conversations_by_id, uid, group_ids, self._max_body)
 
     async def members(self, uid: int, group_id: str, cursor: str, page_size: int) -> UserData:
         """One page of GROUP_MEMBERS."""
@@ -141,6 +145,8 @@ class SqlStore:
         return await self._read(self._history.overdue, cursors, before)
 
     def _put(self, item: Item) -> None:
+        if self._is_stopping:
+            raise UnavailableError("this node is being stopped; send it again to another one")
         if len(self._batching) >= self._max_pending:
             raise UnavailableError("the store can't keep up; send it again later")
         self._batching.put(item)
@@ -166,6 +172,10 @@ class SqlStore:
             try:
                 with self._engine.connect() as connection:
                     value = query(connection, *args, **kwargs)
+            except OperationalError:
+                self._log.failure("the store could not be read; who asked is told")
+                refusal = UnavailableError("the store failed; ask again later")
+                self._reactor.callFromThread(answer.errback, refusal)
             except BaseException:
                 self._reactor.callFromThread(answer.errback, Failure())
             else:
@@ -187,6 +197,9 @@ class SqlStore:
         return self._commit(batch)
 
     def _done(self, _batch: list[Item], result: Batch) -> None:
+        if self._is_failing:
+            self._is_failing = False
+            self._log.info("the store works again")
         self._tell(result.committed)
         for answer, value in result.changes:
             if isinstance(value, RefusedError):
@@ -195,7 +208,9 @@ class SqlStore:
                 answer.callback(value)
 
     def _failed(self, batch: list[Item], failure: Failure) -> None:
-        self._log.failure("a batch of {n} could not be stored; its senders are told", failure, n=len(batch))
+        if not self._is_failing:  # once, not for every batch while the disk is full
+            self._is_failing = True
+            self._log.error("the store failed, senders get UNAVAILABLE: {reason}", reason=failure.getErrorMessage())
         error = UnavailableError("the store failed; send it again later")
         self._tell([Committed(item, error) for item in batch if isinstance(item, Submission)])
         for item in batch:

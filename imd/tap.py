@@ -190,8 +190,9 @@ class Daemon(Service):
         store.start()
         self._gateway.wheel.start()
         self._sweep.start()
+        # READY=1 promises that a SIGTERM drains, so it waits until the reactor has set its signal handlers.
         reactor.callWhenRunning(signal.signal, signal.SIGTERM, self._terminated)
-        self._listen()
+        reactor.callWhenRunning(self._listen)
 
     def _listen(self) -> None:
         listening = []
@@ -211,9 +212,9 @@ class Daemon(Service):
         raise StartError(f"can't listen on {text}: {reason}", IN_USE)
 
     def _not_ready(self, failure: Failure) -> None:
-        error = failure.value.subFailure.value
-        # Once the reactor runs: a SystemExit raised in a Deferred gets lost.
-        self._reactor.callWhenRunning(self._give_up, str(error), error.exit_code)
+        first: Any = failure.value
+        error = first.subFailure.value
+        self._give_up(str(error), error.exit_code)
 
     def _ready(self, _results: object) -> None:
         # What is alive now stays so: the collector need not look at it again.

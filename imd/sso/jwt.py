@@ -57,7 +57,7 @@ class JwtSso:
         name = claims.get("name")
         return Identity(
             uid=uid,
-            name=name[:MAX_NAME] if isinstance(name, str) else "",
+            name=_text(name)[:MAX_NAME] if isinstance(name, str) else "",
             is_admin=claims.get(_ROLE) == _ADMIN,
             expires=expires,
         )
@@ -71,6 +71,11 @@ def issue(secret: bytes, uid: int, now: float, lifetime: float, *, name: str = "
     if is_admin:
         claims[_ROLE] = _ADMIN
     return jwt.encode(claims, secret, _ALGORITHM)
+
+
+def _text(text: str) -> str:
+    # JSON may hold half a surrogate pair, which no protobuf string and no database takes.
+    return text.encode(errors="replace").decode()
 
 
 def _seconds(claims: Mapping[str, Any], claim: str, default: int) -> int:

@@ -61,6 +61,9 @@ class GoodTokenTests(JwtTestCase):
     def test_a_long_name_is_cut(self) -> None:
         assert self.verify(signed({"sub": "7", "exp": NOW + 1, "name": "n" * 500})).name == "n" * 128
 
+    def test_half_a_surrogate_pair_in_a_name_is_replaced(self) -> None:
+        assert self.verify(signed({"sub": "7", "exp": NOW + 1, "name": "a\ud800b"})).name == "a?b"
+
     def test_a_name_that_is_no_text_is_none(self) -> None:
         assert self.verify(signed({"sub": "7", "exp": NOW + 1, "name": 3})).name == ""
 

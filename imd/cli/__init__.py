@@ -1,0 +1,1 @@
+"""imctl: the operator's commands, and a small chat."""

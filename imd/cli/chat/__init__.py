@@ -1,0 +1,1 @@
+"""`imctl chat`: a small line-mode chat."""

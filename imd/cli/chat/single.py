@@ -1,0 +1,17 @@
+"""The ids of single chats: the two uids, the smaller first."""
+
+import re
+
+_PAIR = re.compile(r"(\d{1,19})_(\d{1,19})", re.ASCII)
+
+
+def group_of(uid: int, peer: int) -> str:
+    """Return the id of the single chat of two users."""
+    return f"{min(uid, peer)}_{max(uid, peer)}"
+
+
+def peer_in(group_id: str, uid: int) -> int:
+    """Return with whom ``uid`` is in this single chat, 0 where it is a group or the chat of others."""
+    pair = _PAIR.fullmatch(group_id)
+    uids = [int(digits) for digits in pair.groups()] if pair else []
+    return sum(uids) - uid if uid in uids else 0

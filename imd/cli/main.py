@@ -1,0 +1,38 @@
+"""`imctl`: the commands, and how their errors end."""
+
+from typing import Any
+
+import click
+
+from imd.cli.bench.command import bench
+from imd.cli.chat.command import chat
+from imd.cli.token import token
+from imd.errors import ConfigError, ImdError
+
+_EX_CONFIG = 78
+
+
+class _ConfigFailure(click.ClickException):
+    exit_code = _EX_CONFIG
+
+
+class _Imctl(click.Group):
+    """Tells an ImdError as one sentence; the exit code is 78 for the configuration, 1 for the rest."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except ConfigError as error:
+            raise _ConfigFailure(str(error)) from error
+        except ImdError as error:
+            raise click.ClickException(str(error)) from error
+
+
+@click.group(cls=_Imctl)
+def main() -> None:
+    """Operate imd, the instant-messaging daemon."""
+
+
+main.add_command(token)
+main.add_command(chat)
+main.add_command(bench)

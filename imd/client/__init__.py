@@ -1,0 +1,1 @@
+"""The client SDK: knows the wire, and Twisted."""

@@ -1,0 +1,440 @@
+"""The chat: what is typed arrives once, in order, whatever becomes of the connection."""
+
+from collections.abc import Sequence
+from datetime import UTC
+from typing import Any
+
+from google.protobuf.message import Message
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionDone, ConnectionRefusedError
+from twisted.internet.interfaces import IProtocol
+from twisted.internet.testing import MemoryReactorClock, StringTransport
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+
+from imd.cli.chat.program import MAX_TYPED, RECONNECT_SECONDS, Chat, ChatError
+from imd.wire.bodies import (
+    CloseChannel,
+    GroupCreate,
+    GroupMember,
+    GroupMembers,
+    ImGroup,
+    ImMsg,
+    ImMsgAck,
+    KickNotice,
+    ListGroup,
+    MsgAck,
+    PullMsg,
+    UserData,
+    UserLogin,
+    UserLoginAck,
+)
+from imd.wire.commands import BODIES, Command
+from imd.wire.packet import ACK, Decoder, Packet, encode, encode_error
+from imd.wire.results import KickReason, Result
+
+REFUSED = Failure(ConnectionRefusedError())
+
+
+class ChatTestCase(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.reactor: Any = MemoryReactorClock()
+        self.tokens = iter(f"token {n}" for n in range(1, 100))
+        self.chat = Chat(
+            self.reactor,
+            7,
+            lambda: next(self.tokens),
+            "tcp:127.0.0.1:7650",
+            "3_7",
+            self.reactor.seconds,
+            lambda size: bytes(size),
+            UTC,
+        )
+        self.screen = StringTransport()
+        self.chat.terminal.makeConnection(self.screen)
+        self.run_ = Deferred.fromCoroutine(self.chat.run())
+
+    def shown(self) -> list[str]:
+        """Return the lines shown since this was asked last."""
+        lines = self.screen.value().decode().splitlines()
+        self.screen.clear()
+        return lines
+
+    def type(self, *lines: str) -> None:
+        self.chat.terminal.dataReceived("".join(f"{line}\n" for line in lines).encode())
+
+    def end_input(self) -> None:
+        self.chat.terminal.readConnectionLost()
+
+    # The daemon's side.
+
+    def accept(self) -> None:
+        """Let the chat connect."""
+        factory = self.reactor.tcpClients.pop()[2]
+        self.client: IProtocol = factory.buildProtocol(None)
+        self.wire = StringTransport()
+        self.client.makeConnection(self.wire)
+
+    def refuse_connection(self) -> None:
+        self.reactor.tcpClients.pop()[2].clientConnectionFailed(None, REFUSED)
+
+    def lose(self) -> None:
+        self.client.connectionLost(Failure(ConnectionDone()))
+
+    def asked(self) -> list[Packet]:
+        """Return what the chat sent since this was asked last, but for heartbeats."""
+        packets = [packet for packet in Decoder().feed(self.wire.value()) if packet.command != Command.HEARTBEAT]
+        self.wire.clear()
+        return packets
+
+    def request(self, command: Command) -> tuple[Packet, Any]:
+        """Return the one packet the chat sent, and its body."""
+        [packet] = self.asked()
+        assert packet.command == command
+        kind = BODIES[command].request
+        assert kind is not None
+        return packet, kind.FromString(packet.body)
+
+    def answer(self, command: Command, answer: Message) -> Any:
+        """Take the request, answer it, and return it."""
+        packet, request = self.request(command)
+        self.client.dataReceived(encode(command, packet.trace_id, answer.SerializeToString(), ACK))
+        return request
+
+    def refuse(self, command: Command, result: Result, reason: str) -> None:
+        packet, _ = self.request(command)
+        self.client.dataReceived(encode_error(command, packet.trace_id, result, reason))
+
+    def send(self, command: Command, body: Message, trace_id: int = 50) -> None:
+        self.client.dataReceived(encode(command, trace_id, body.SerializeToString()))
+
+    def come_online(self, history: Sequence[ImMsg] = (), has_more: bool = False) -> PullMsg:
+        """Let the chat log in, give it the history, and return what it asked for of it."""
+        self.accept()
+        self.answer(Command.USER_LOGIN, UserLoginAck(heartbeat_seconds=5, idle_seconds=15))
+        pull = self.answer(Command.IM_OFFLINE_MSG, UserData(messages=history, has_more=has_more))
+        assert isinstance(pull, PullMsg)
+        return pull
+
+
+def message(seq: int, sender: int = 3, group_id: str = "3_7") -> ImMsg:
+    return ImMsg(msg_type=1, msg_body=f"text {seq}", sender_id=sender, group_id=group_id, seq_id=seq)
+
+
+class OpeningTests(ChatTestCase):
+    def test_it_logs_in_as_a_linux_device(self) -> None:
+        self.accept()
+        _, login = self.request(Command.USER_LOGIN)
+        assert login == UserLogin(uid=7, token="token 1", client_type=23, device_id="imctl")
+
+    def test_it_shows_the_last_messages_and_acks_them(self) -> None:
+        pull = self.come_online([message(4), message(5, sender=7)], has_more=True)
+        assert pull == PullMsg(group_id="3_7", page_size=20)
+        assert self.shown() == [
+            "7 in a chat with 3; /help tells more.",
+            "(older messages are left out)",
+            "   4  01-01 00:00  3: text 4",
+            "   5  01-01 00:00  you: text 5",
+        ]
+        _, acks = self.request(Command.IM_MSG_ACK)
+        assert acks == MsgAck(acks=[ImMsgAck(group_id="3_7", seq_id=5)])
+
+    def test_a_conversation_without_messages_says_so(self) -> None:
+        self.come_online()
+        assert self.shown()[-1] == "No messages yet."
+
+    def test_no_daemon_is_an_error_that_says_what_to_do(self) -> None:
+        self.refuse_connection()
+        error = self.failureResultOf(self.run_, ChatError).value
+        assert str(error).startswith("No daemon answers at tcp:127.0.0.1:7650 (Connection was refused")
+
+    def test_a_refused_login_is_an_error(self) -> None:
+        self.accept()
+        self.refuse(Command.USER_LOGIN, Result.AUTH_FAILED, "the token is no good")
+        error = self.failureResultOf(self.run_, ChatError).value
+        assert str(error) == "The daemon refused the login: the token is no good."
+
+
+class ReceivingTests(ChatTestCase):
+    def test_a_live_message_is_shown_and_acked(self) -> None:
+        self.come_online()
+        self.shown()
+        self.send(Command.IM_SEND_MSG, message(1), trace_id=50)
+        assert self.shown() == ["   1  01-01 00:00  3: text 1"]
+        assert self.asked() == [Packet(Command.IM_SEND_MSG, ACK, 0, 50, b"")]
+
+    def test_a_message_that_comes_again_is_acked_and_not_shown_again(self) -> None:
+        self.come_online([message(1)])
+        self.asked()
+        self.shown()
+        self.send(Command.IM_SEND_MSG, message(1))
+        assert self.shown() == []
+        assert len(self.asked()) == 1
+
+    def test_what_comes_while_the_history_is_fetched_is_shown_after_it(self) -> None:
+        self.accept()
+        self.answer(Command.USER_LOGIN, UserLoginAck())
+        pull, _ = self.request(Command.IM_OFFLINE_MSG)
+        for seq in (2, 3):
+            self.send(Command.IM_SEND_MSG, message(seq))
+        history = UserData(messages=[message(1), message(2)])
+        self.client.dataReceived(encode(pull.command, pull.trace_id, history.SerializeToString(), ACK))
+        assert [line[-6:] for line in self.shown()[1:]] == ["text 1", "text 2", "text 3"]
+
+    def test_a_message_of_another_conversation_says_how_to_go_there(self) -> None:
+        self.come_online()
+        self.shown()
+        self.send(Command.IM_SEND_MSG, message(1, sender=9, group_id="7_9"))
+        assert self.shown() == ["[from 9 in 7_9] text 1  (/open 7_9)"]
+
+    def test_what_i_write_elsewhere_on_another_device_is_not_shown(self) -> None:
+        self.come_online()
+        self.shown()
+        self.send(Command.IM_SEND_MSG, message(1, sender=7, group_id="7_9"))
+        assert self.shown() == []
+
+
+class SendingTests(ChatTestCase):
+    def test_a_stored_message_gets_its_mark(self) -> None:
+        self.come_online()
+        self.shown()
+        self.type("hi")
+        sent = self.answer(Command.IM_SEND_MSG, ImMsgAck(group_id="3_7", seq_id=12))
+        assert (sent.msg_type, sent.msg_body, sent.receiver_id, sent.group_id) == (1, "hi", 3, "")
+        assert self.shown() == ["✓ 12"]
+
+    def test_messages_go_out_one_after_the_other(self) -> None:
+        self.come_online()
+        self.type("one", "two")
+        first = self.answer(Command.IM_SEND_MSG, ImMsgAck(group_id="3_7", seq_id=1))
+        second = self.answer(Command.IM_SEND_MSG, ImMsgAck(group_id="3_7", seq_id=2))
+        assert (first.msg_body, second.msg_body) == ("one", "two")
+
+    def test_a_refused_message_is_told_with_the_reason(self) -> None:
+        self.come_online()
+        self.shown()
+        self.type("hi", "again")
+        self.refuse(Command.IM_SEND_MSG, Result.MUTED, "until noon")
+        assert self.shown() == ["✗ not sent: until noon."]
+        _, second = self.request(Command.IM_SEND_MSG)
+        assert second.msg_body == "again"
+
+    def test_what_the_daemon_can_not_take_now_is_sent_again(self) -> None:
+        self.come_online()
+        self.type("hi")
+        packet, first = self.request(Command.IM_SEND_MSG)
+        self.client.dataReceived(encode_error(packet.command, packet.trace_id, Result.UNAVAILABLE, "later"))
+        assert not self.asked()
+        self.reactor.advance(1)
+        _, second = self.request(Command.IM_SEND_MSG)
+        assert first == second
+
+    def test_the_daemon_sets_the_pace_of_reading(self) -> None:
+        self.come_online()
+        self.type(*(str(n) for n in range(MAX_TYPED + 1)))
+        assert self.screen.producerState == "paused"
+        self.answer(Command.IM_SEND_MSG, ImMsgAck(group_id="3_7", seq_id=1))
+        for _ in range(2):
+            self.answer(Command.IM_SEND_MSG, ImMsgAck(group_id="3_7", seq_id=1))
+        assert self.screen.producerState == "producing"
+
+
+class ReconnectTests(ChatTestCase):
+    def test_a_lost_connection_is_told_and_made_again(self) -> None:
+        self.come_online([message(4)])
+        self.shown()
+        self.lose()
+        assert self.shown() == ["The daemon is away (Connection was closed cleanly); trying again every 5 seconds."]
+        for _ in range(2):
+            self.reactor.advance(RECONNECT_SECONDS)
+            self.refuse_connection()
+        self.reactor.advance(RECONNECT_SECONDS)
+        pull = self.come_online([message(5)])
+        assert self.shown() == ["The daemon is back.", "   5  01-01 00:00  3: text 5"]
+        assert pull == PullMsg(group_id="3_7", receive_seq_id=4, page_size=100)
+
+    def test_what_was_not_acked_is_sent_again_under_its_id(self) -> None:
+        self.come_online()
+        self.type("hi")
+        _, first = self.request(Command.IM_SEND_MSG)
+        self.lose()
+        self.reactor.advance(RECONNECT_SECONDS)
+        self.come_online()
+        _, second = self.request(Command.IM_SEND_MSG)
+        assert first == second
+        assert first.msg_id
+
+    def test_what_is_typed_while_the_daemon_is_away_is_sent_after(self) -> None:
+        self.come_online()
+        self.lose()
+        self.type("hi")
+        assert not self.reactor.tcpClients
+        self.reactor.advance(RECONNECT_SECONDS)
+        self.come_online()
+        _, sent = self.request(Command.IM_SEND_MSG)
+        assert sent.msg_body == "hi"
+
+    def test_a_request_without_an_answer_drops_the_connection(self) -> None:
+        self.come_online()
+        self.type("hi")
+        for _ in range(3):
+            self.reactor.advance(5)
+            self.client.dataReceived(encode(Command.HEARTBEAT, 9, b"", ACK))
+        assert self.wire.disconnecting
+        self.lose()
+        assert not self.reactor.tcpClients
+        self.reactor.advance(RECONNECT_SECONDS)
+        assert self.reactor.tcpClients
+
+    def test_each_login_has_a_token_of_its_own(self) -> None:
+        self.come_online()
+        self.lose()
+        self.reactor.advance(RECONNECT_SECONDS)
+        self.accept()
+        _, login = self.request(Command.USER_LOGIN)
+        assert login.token == "token 2"
+
+    def test_a_daemon_that_drains_says_when_to_come_back(self) -> None:
+        self.come_online()
+        self.send(Command.CLOSE_CHANNEL, CloseChannel(reconnect_after_ms=300))
+        self.lose()
+        self.reactor.advance(0.3)
+        self.refuse_connection()
+        self.reactor.advance(0.3)
+        assert not self.reactor.tcpClients
+
+    def test_one_that_was_replaced_does_not_come_back(self) -> None:
+        self.come_online()
+        self.send(Command.USER_KICK, KickNotice(reason=KickReason.REPLACED))
+        self.lose()
+        error = self.failureResultOf(self.run_, ChatError).value
+        assert str(error) == "The daemon closed this chat: you logged in elsewhere."
+
+
+class EndTests(ChatTestCase):
+    def test_the_end_of_the_input_ends_the_chat(self) -> None:
+        self.come_online()
+        self.end_input()
+        assert self.wire.disconnecting
+        self.lose()
+        assert self.successResultOf(self.run_)
+
+    def test_what_was_typed_before_is_stored_first(self) -> None:
+        self.type("hi")
+        self.end_input()
+        self.come_online()
+        assert not self.wire.disconnecting
+        self.answer(Command.IM_SEND_MSG, ImMsgAck(group_id="3_7", seq_id=1))
+        self.lose()
+        assert self.successResultOf(self.run_)
+        assert self.shown()[-1] == "✓ 1"
+
+    def test_a_refused_message_is_told_at_the_end(self) -> None:
+        self.come_online()
+        self.type("hi")
+        self.end_input()
+        self.refuse(Command.IM_SEND_MSG, Result.TOO_LARGE, "too long")
+        self.lose()
+        assert self.successResultOf(self.run_) is False
+
+    def test_with_nothing_left_to_send_an_absent_daemon_is_not_waited_for(self) -> None:
+        self.come_online()
+        self.lose()
+        self.end_input()
+        assert self.successResultOf(self.run_)
+
+    def test_exit_leaves_what_was_typed_after_it(self) -> None:
+        self.come_online()
+        self.type("/exit", "hi")
+        self.lose()
+        assert self.successResultOf(self.run_)
+
+
+class VerbTests(ChatTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.come_online()
+        self.shown()
+
+    def test_new_makes_a_group_and_goes_there(self) -> None:
+        self.type("/new Team 8 9", "hello")
+        request = self.answer(Command.GROUP_CREATE, UserData(groups=[ImGroup(group_id="g1")]))
+        assert request == GroupCreate(group_name="Team", member_ids=[8, 9], request_id=request.request_id)
+        self.answer(Command.IM_OFFLINE_MSG, UserData())
+        assert self.shown()[:2] == [
+            "The group g1 is made; the others type: imctl chat UID --group g1",
+            "7 in the group g1; /help tells more.",
+        ]
+        _, sent = self.request(Command.IM_SEND_MSG)
+        assert (sent.group_id, sent.receiver_id) == ("g1", 0)
+
+    def test_a_group_whose_making_was_cut_off_is_asked_for_under_its_id(self) -> None:
+        self.type("/new Team 8")
+        _, first = self.request(Command.GROUP_CREATE)
+        self.lose()
+        self.reactor.advance(RECONNECT_SECONDS)
+        self.come_online()
+        _, second = self.request(Command.GROUP_CREATE)
+        assert first == second
+        assert first.request_id
+
+    def test_open_shows_the_conversation_from_its_last_messages(self) -> None:
+        self.type("/open 7_9")
+        pull = self.answer(Command.IM_OFFLINE_MSG, UserData(messages=[message(1, group_id="7_9")]))
+        assert pull == PullMsg(group_id="7_9", page_size=20)
+        assert self.shown() == ["7 in a chat with 9; /help tells more.", "   1  01-01 00:00  3: text 1"]
+
+    def test_groups_asks_for_every_page(self) -> None:
+        self.type("/groups")
+        first = self.answer(Command.LIST_GROUP, UserData(groups=[ImGroup(group_id="a")], cursor="c", has_more=True))
+        second = self.answer(Command.LIST_GROUP, UserData(groups=[ImGroup(group_id="b")]))
+        assert (first, second) == (ListGroup(), ListGroup(cursor="c"))
+        assert [line.split()[0] for line in self.shown()] == ["id", "a", "b"]
+
+    def test_members_lists_those_of_the_open_group(self) -> None:
+        self.type("/members")
+        request = self.answer(Command.GROUP_MEMBERS, UserData(members=[GroupMember(uid=3, role=1)]))
+        assert request == GroupMembers(group_id="3_7")
+        assert self.shown() == ["uid  role   name", "3    owner"]
+
+    def test_invite_join_and_quit_ask_the_daemon(self) -> None:
+        self.type("/invite 8 9", "/join g2", "/quit")
+        assert self.answer(Command.GROUP_INVITE, UserData()).member_ids == [8, 9]
+        assert self.answer(Command.GROUP_JOIN, UserData()).group_id == "g2"
+        self.answer(Command.IM_OFFLINE_MSG, UserData())
+        assert self.answer(Command.GROUP_QUIT, UserData()).group_id == "g2"
+
+    def test_a_refused_command_is_told_with_the_reason(self) -> None:
+        self.type("/join g2")
+        self.refuse(Command.GROUP_JOIN, Result.FORBIDDEN, "by invitation only")
+        assert self.shown() == ["/join was refused: by invitation only."]
+
+    def test_a_command_written_wrongly_says_how_it_is_written(self) -> None:
+        for line in ("/open", "/open a b", "/new", "/new Team", "/new Team x", "/invite 0", "/invite -1", "/join"):
+            self.type(line)
+            assert self.shown()[0].startswith(f"It is written {line.split()[0]} "), line
+        assert not self.asked()
+
+    def test_an_unknown_command_is_not_sent(self) -> None:
+        self.type("/nope")
+        assert self.shown()[0].startswith("There is no /nope; /help lists")
+        assert not self.asked()
+
+    def test_a_blank_before_the_slash_sends_the_line(self) -> None:
+        self.type(" /nope")
+        _, sent = self.request(Command.IM_SEND_MSG)
+        assert sent.msg_body == " /nope"
+
+    def test_help_names_every_command(self) -> None:
+        self.type("/help")
+        assert [line.split()[0] for line in self.shown()] == [
+            "/groups",
+            "/open",
+            "/new",
+            "/invite",
+            "/join",
+            "/quit",
+            "/members",
+            "/help",
+            "/exit",
+        ]

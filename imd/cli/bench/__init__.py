@@ -1,0 +1,1 @@
+"""`imctl bench`: the load generator, which counts every message it sends."""

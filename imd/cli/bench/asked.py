@@ -1,0 +1,67 @@
+"""The table of works, and what is asked of each."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from imd.cli.bench.chat import Pace
+from imd.cli.bench.drain import Drain
+from imd.cli.bench.group import Group
+from imd.cli.bench.idle import Idle
+from imd.cli.bench.logins import Logins
+from imd.cli.bench.outcome import Outcome, Work
+from imd.cli.bench.pairs import Pairs
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """The most that one figure of an Outcome may be, in ``unit``."""
+
+    figure: str
+    at_most: float
+    unit: str
+
+    def __str__(self) -> str:
+        return f"{self.at_most:g} {self.unit}"
+
+    def met(self, outcome: Outcome) -> bool:
+        """Tell whether the outcome keeps to it."""
+        value = outcome.figures()[self.figure]
+        return value is not None and value <= self.at_most
+
+
+def table(seconds: float) -> dict[Work, tuple[Limit, ...]]:
+    """Return every work, in the order they are reported, with its limits; each lasts about ``seconds``.
+
+    They hold for the server on one core, the load on another, and 500,000 messages stored before.
+    """
+    pace = Pace(seconds)
+    return {
+        Pairs(pace): (_server(35),),
+        Pairs(pace, uuid4=True): (_server(60),),
+        Pairs(Pace(seconds, rate=2000)): (_server(200), _p99(10)),
+        Pairs(Pace(seconds, rate=200)): (_p99(5),),
+        Group(pace, window=4): (_server(14),),
+        Group(pace, window=1): (_server(32),),
+        Idle(seconds=2 * seconds): (Limit("connection_kib", 4, "KiB"), Limit("server_core", 12, "% core")),
+        Logins(): (_server(200),),
+        Drain(): (_server(15),),
+    }
+
+
+def limits_of(outcome: Outcome) -> tuple[Limit, ...]:
+    """Return what is asked of a work with these parameters, nothing where the table doesn't have it."""
+    return next((limits for work, limits in table(0).items() if work.label == outcome.work), ())
+
+
+def _server(microseconds: float) -> Limit:
+    return Limit("server_us", microseconds, "µs")
+
+
+def _p99(milliseconds: float) -> Limit:
+    return Limit("p99_ms", milliseconds, "ms p99")
+
+
+def in_order(outcomes: Iterable[Outcome]) -> list[Outcome]:
+    """Return ``outcomes`` in the order of the table; those it doesn't have come first."""
+    places = {work.label: place for place, work in enumerate(table(0))}
+    return sorted(outcomes, key=lambda outcome: places.get(outcome.work, -1))

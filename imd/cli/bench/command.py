@@ -1,0 +1,146 @@
+"""`imctl bench`, its works and their options."""
+
+import functools
+import random
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+from imd.cli.bench.asked import table
+from imd.cli.bench.chat import Pace
+from imd.cli.bench.crash import Crash
+from imd.cli.bench.drain import Drain
+from imd.cli.bench.group import Group
+from imd.cli.bench.idle import Idle
+from imd.cli.bench.logins import Logins
+from imd.cli.bench.outcome import Work
+from imd.cli.bench.pairs import Pairs
+from imd.cli.bench.run import run_and_tell, stored_messages, tell_breaches
+from imd.cli.options import configured
+from imd.config import Config
+
+_COUNT = click.IntRange(min=1)
+_SECONDS = click.FloatRange(min=0, min_open=True)
+_FILL_PAIRS = 100
+_FILL_WINDOW = 16
+
+_seconds = click.option("--seconds", type=_SECONDS, default=10.0, show_default=True, help="How long to measure.")
+
+
+def _measured(works: Callable[..., list[Work]]) -> Callable[..., None]:
+    """Turn what makes works of its options and the Config into a command that runs them."""
+
+    @click.option("--server", metavar="ENDPOINT", help="Where to connect.  [default: where the daemon listens]")
+    @click.option("--json", is_flag=True, help="Print one JSON object.")
+    @configured
+    @functools.wraps(works)
+    def command(config: Config, /, server: str | None, json: bool, **parameters: Any) -> None:
+        if chosen := works(config, **parameters):
+            run_and_tell(config, server, chosen, json)
+
+    return command
+
+
+@click.group(invoke_without_command=True)
+@_seconds
+@click.option("--fill", type=click.IntRange(min=0), default=500_000, show_default=True, help="Messages stored before.")
+@_measured
+def bench(config: Config, seconds: float, fill: int) -> list[Work]:
+    """Load the running daemon, count every message, and measure.
+
+    Without a COMMAND all that is asked of imd is measured; the options before a COMMAND are for that alone.
+    """
+    context = click.get_current_context()
+    if context.invoked_subcommand:
+        given = [name for name in context.params if context.get_parameter_source(name) is ParameterSource.COMMANDLINE]
+        if given:
+            raise click.UsageError(f"Options come after the command: imctl bench {context.invoked_subcommand} …")
+        return []
+    works: list[Work] = list(table(seconds))
+    # Memory that other works have left free would hide what connections take.
+    works.sort(key=lambda work: not isinstance(work, Idle))
+    if (missing := fill - stored_messages(config.database)) > 0:
+        works.insert(1, _fill(missing))
+    return works
+
+
+@bench.command()
+@click.option("--pairs", type=_COUNT, default=20, show_default=True, help="Users who send, each to one other.")
+@click.option("--window", type=_COUNT, default=16, show_default=True, help="Messages of a pair under way at once.")
+@click.option("--rate", type=_SECONDS, metavar="N", help="Send N messages a second in all, instead of by the window.")
+@click.option("--count", type=_COUNT, help="Send so many messages, instead of for some time.")
+@click.option("--uuid4", is_flag=True, help="Random message ids.")
+@_seconds
+@_measured
+def pairs(
+    _config: Config, pairs: int, window: int, rate: float | None, count: int | None, uuid4: bool, seconds: float
+) -> list[Work]:
+    """1:1 chat. With --rate, latency counts from when a message should have been sent."""
+    return [Pairs(Pace(seconds, count or 0, rate or 0.0), pairs, window, uuid4)]
+
+
+@bench.command()
+@click.option("--members", type=click.IntRange(min=2), default=100, show_default=True, help="One of them sends.")
+@click.option("--window", type=_COUNT, default=4, show_default=True, help="Messages under way at once.")
+@_seconds
+@_measured
+def group(_config: Config, members: int, window: int, seconds: float) -> list[Work]:
+    """One group, all members online."""
+    return [Group(Pace(seconds), members, window)]
+
+
+@bench.command()
+@click.option("--connections", type=_COUNT, default=10_000, show_default=True)
+@click.option("--seconds", type=_SECONDS, default=20.0, show_default=True, help="How long to measure heartbeats.")
+@_measured
+def idle(_config: Config, connections: int, seconds: float) -> list[Work]:
+    """Connections that only stay: memory and heartbeats. Truest on a daemon just started."""
+    return [Idle(connections, seconds)]
+
+
+@bench.command()
+@click.option("--logins", type=_COUNT, default=10_000, show_default=True)
+@click.option("--users", type=_COUNT, default=1_000, show_default=True, help="Who take turns.")
+@_measured
+def login(_config: Config, logins: int, users: int) -> list[Work]:
+    """A storm of logins by known users."""
+    return [Logins(logins, users)]
+
+
+@bench.command()
+@click.option("--messages", type=_COUNT, default=10_000, show_default=True)
+@click.option("--page", type=click.IntRange(1, 100), default=100, show_default=True, help="Messages in one page.")
+@_measured
+def drain(_config: Config, messages: int, page: int) -> list[Work]:
+    """A user who was offline pulls what was missed."""
+    return [Drain(messages, page)]
+
+
+@bench.command()
+@click.argument("messages", type=_COUNT, default=500_000)
+@_measured
+def fill(_config: Config, messages: int) -> list[Work]:
+    """Store MESSAGES messages, 500,000 unless told."""
+    return [_fill(messages)]
+
+
+@bench.command()
+@click.option("--rounds", type=_COUNT, default=20, show_default=True, help="How often to kill it.")
+@click.option("--seed", type=int, help="Decides when; told at the start.  [default: another each time]")
+def crash(rounds: int, seed: int | None) -> None:
+    """Start a daemon, kill -9 it under load, again and again, and look for what was lost."""
+    seed = random.randrange(1 << 32) if seed is None else seed  # noqa: S311 - not a secret
+    folder = Path(tempfile.mkdtemp(prefix="imd-crash-"))
+    click.echo(f"seed {seed}, data in {folder}")
+    breaches = Crash(folder, seed).run(rounds, click.echo)
+    tell_breaches(breaches)
+    shutil.rmtree(folder)
+
+
+def _fill(messages: int) -> Work:
+    return Pairs(Pace(count=messages), _FILL_PAIRS, _FILL_WINDOW)

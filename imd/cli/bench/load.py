@@ -1,0 +1,286 @@
+"""The load's side of the wire: non-blocking sockets under one epoll, and no reactor, so that it costs little."""
+
+import heapq
+import random
+import select
+import socket
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from time import monotonic, time
+from typing import TypeVar
+
+from imd.errors import ImdError
+from imd.sso.jwt import issue
+from imd.wire.bodies import CloseChannel, Error, KickNotice, UserLogin
+from imd.wire.commands import Command
+from imd.wire.packet import Decoder, Packet, encode
+from imd.wire.results import Result
+
+HEARTBEAT_SECONDS = 5.0
+LOGIN_WINDOW = 32
+"""Logins under way at once: fewer than a listening socket holds by default."""
+_Awaited = TypeVar("_Awaited")
+_TURN_SECONDS = 0.05
+_READ_SIZE = 256 * 1024
+_CONNECT_SECONDS = 10.0
+_LOGIN_SECONDS = 10.0
+_SHORT = 0.01
+"""Seconds: shorter waits go through select, which counts in microseconds; epoll counts in milliseconds."""
+_PORTS_PER_SOURCE = 20_000
+_TOKEN_SECONDS = 3600
+_LINUX_CLIENT_TYPE = 23
+_IP_BIND_ADDRESS_NO_PORT = 24
+_HEARTBEAT = encode(Command.HEARTBEAT, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The daemon under load: its address, its process, the secret of its tokens.
+
+    The uids from ``first_uid`` on are the work's own; ``seed`` begins its chance.
+    """
+
+    host: str
+    port: int
+    pid: int
+    secret: bytes
+    first_uid: int
+    seed: int
+
+
+class LoadError(ImdError):
+    """The load can't go on; the text says why."""
+
+
+class Connection:
+    """One client: logs in, then hands each packet that comes to ``take``."""
+
+    __slots__ = ("_decoder", "_interest", "_socket", "_unsent", "heartbeats_due", "loop", "online", "uid")
+
+    def __init__(self, loop: "Loop", uid: int) -> None:
+        self.loop = loop
+        self.uid = uid
+        self.online = False
+        self.heartbeats_due = 0
+        self._decoder = Decoder()
+        self._unsent = b""
+        self._interest = select.EPOLLIN
+        self._socket = loop.open(self)
+        login = UserLogin(uid=uid, token=loop.token(uid), device_id="bench", client_type=_LINUX_CLIENT_TYPE)
+        self.send(encode(Command.USER_LOGIN, 0, login.SerializeToString()))
+
+    def take(self, packets: Iterator[Packet]) -> None:
+        """Take the packets that one read brought; overridden by what does the work."""
+        for packet in packets:
+            self.other(packet)
+
+    def logged_in(self) -> None:
+        """Learn that the login was accepted."""
+
+    def other(self, packet: Packet) -> None:
+        """Take a packet that is not of the work itself. Raises LoadError where the server ends the session."""
+        if packet.command == Command.HEARTBEAT:
+            self.heartbeats_due -= 1
+            self.loop.heartbeats_answered += 1
+        elif packet.command == Command.USER_KICK:
+            raise LoadError(f"The server kicked {self.uid}: {KickNotice.FromString(packet.body).message}")
+        elif packet.command == Command.CLOSE_CHANNEL:
+            raise LoadError(f"The server closes: {CloseChannel.FromString(packet.body).reason}")
+
+    def send(self, packets: bytes) -> None:
+        """Write whole packets, now or as soon as the socket takes them."""
+        if self._unsent:
+            self._unsent += packets
+            return
+        try:
+            sent = self._socket.send(packets)
+        except BlockingIOError:
+            sent = 0
+        except OSError as error:
+            raise LoadError(f"The connection of {self.uid} was lost: {error.strerror}") from error
+        if sent < len(packets):
+            self._unsent = packets[sent:]
+            self._await(select.EPOLLIN | select.EPOLLOUT)
+
+    def heartbeat(self) -> None:
+        """Send a heartbeat; ``heartbeats_due`` counts those without an answer yet."""
+        self.heartbeats_due += 1
+        self.send(_HEARTBEAT)
+
+    def close(self) -> None:
+        """Close the connection at once."""
+        self.online = False
+        self.loop.forget(self, self._socket.fileno())
+        self._socket.close()
+
+    def ready(self, events: int) -> None:
+        """Do what ``events`` of epoll allow. Raises LoadError where the server closed the connection."""
+        if events & select.EPOLLOUT:
+            unsent, self._unsent = self._unsent, b""
+            self._await(select.EPOLLIN)
+            self.send(unsent)
+        if events & ~select.EPOLLOUT:
+            try:
+                chunk = self._socket.recv(_READ_SIZE)
+            except BlockingIOError:
+                return
+            except OSError as error:
+                raise LoadError(f"The connection of {self.uid} was lost: {error.strerror}") from error
+            if not chunk:
+                raise LoadError(f"The server closed the connection of {self.uid}.")
+            packets = self._decoder.feed(chunk)
+            if not self.online:
+                self._finish_login(next(packets, None))
+            self.take(packets)
+
+    def _finish_login(self, packet: Packet | None) -> None:
+        if packet is None:
+            return
+        if packet.result:
+            raise LoadError(f"The login of {self.uid} was refused: {complaint(packet)}")
+        self.online = True
+        self.loop.logged_in(self)
+        self.logged_in()
+
+    def _await(self, interest: int) -> None:
+        if interest != self._interest:
+            self._interest = interest
+            self.loop.await_events(self._socket.fileno(), interest)
+
+
+class Loop:
+    """Drives the connections to one server, their logins and their heartbeats.
+
+    As a context it closes them at the end. ``rng`` is the load's only source of chance.
+    """
+
+    def __init__(self, target: Target) -> None:
+        self.rng = random.Random(target.seed)  # noqa: S311 - a load is no secret
+        self.heartbeats_sent = 0
+        self.heartbeats_answered = 0
+        self.logins_pending = 0
+        self._secret = target.secret
+        self._address = (target.host, target.port)
+        self._family = socket.AF_INET6 if ":" in target.host else socket.AF_INET
+        self._epoll = select.epoll()
+        self._connections: dict[int, Connection] = {}
+        self._opened = 0
+        self._beats: list[tuple[float, int, Connection]] = []
+
+    def __enter__(self) -> "Loop":
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self.close()
+
+    def log_in(self, connections: Iterable[Connection]) -> None:
+        """Log in ``connections``, which are made as they are drawn. Raises LoadError."""
+        for _ in connections:
+            if self.logins_pending >= LOGIN_WINDOW:
+                self._await_logins(LOGIN_WINDOW - 1)
+        self._await_logins(0)
+
+    def stop_heartbeats(self, seconds: float) -> None:
+        """Send no more heartbeats, and wait up to ``seconds`` for the answers to those sent."""
+        self._beats.clear()
+        self.wait_for(lambda: self.heartbeats_answered == self.heartbeats_sent, seconds)
+
+    def turn(self, timeout: float) -> None:
+        """Wait up to ``timeout`` seconds for anything to read, and let it be taken. Raises LoadError."""
+        now = monotonic()
+        if self._beats and self._beats[0][0] - now < timeout:
+            timeout = max(self._beats[0][0] - now, 0.0)
+        if 0 < timeout < _SHORT:
+            select.select([self._epoll], [], [], timeout)
+            timeout = 0.0
+        events = self._epoll.poll(timeout)
+        connections = self._connections
+        for fileno, event in events:
+            connection = connections.get(fileno)
+            if connection is not None:
+                connection.ready(event)
+        if self._beats and self._beats[0][0] <= now:
+            self._beat(now)
+
+    def wait(self, seconds: float, passed: Callable[[float], None] = lambda _seconds: None) -> None:
+        """Turn for ``seconds``, and tell ``passed`` how many of them are over."""
+        start = monotonic()
+        while (over := monotonic() - start) < seconds:
+            passed(over)
+            self.turn(min(_TURN_SECONDS, seconds - over))
+
+    def wait_for(self, condition: Callable[[], _Awaited], seconds: float) -> _Awaited:
+        """Turn until ``condition`` returns anything true or ``seconds`` are over; return what it returned last."""
+        end = monotonic() + seconds
+        while not (found := condition()) and monotonic() < end:
+            self.turn(_TURN_SECONDS)
+        return found
+
+    def token(self, uid: int) -> str:
+        """Return a login token for ``uid``."""
+        return issue(self._secret, uid, time(), _TOKEN_SECONDS)
+
+    def open(self, connection: Connection) -> socket.socket:
+        """Connect a socket for ``connection`` and watch it."""
+        opened = socket.socket(self._family, socket.SOCK_STREAM)
+        try:
+            opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            opened.settimeout(_CONNECT_SECONDS)
+            if self._address[0] == "127.0.0.1":
+                # Each source address has its own ports: one has too few for many connections.
+                opened.setsockopt(socket.IPPROTO_IP, _IP_BIND_ADDRESS_NO_PORT, 1)
+                opened.bind((f"127.0.0.{1 + self._opened // _PORTS_PER_SOURCE % 250}", 0))
+            opened.connect(self._address)
+            opened.setblocking(False)
+        except OSError as error:
+            opened.close()
+            raise LoadError(f"{self._address[0]}:{self._address[1]} can't be connected to: {error}") from error
+        self._opened += 1
+        self.logins_pending += 1
+        self._connections[opened.fileno()] = connection
+        self._epoll.register(opened.fileno(), select.EPOLLIN)
+        return opened
+
+    def await_events(self, fileno: int, events: int) -> None:
+        """Watch for ``events`` of epoll from now on."""
+        self._epoll.modify(fileno, events)
+
+    def logged_in(self, connection: Connection) -> None:
+        """Learn that a login is done: the connection has heartbeats from now on."""
+        self.logins_pending -= 1
+        due = monotonic() + self.rng.random() * HEARTBEAT_SECONDS
+        heapq.heappush(self._beats, (due, connection.uid, connection))
+
+    def forget(self, connection: Connection, fileno: int) -> None:
+        """Watch a connection no longer."""
+        if self._connections.pop(fileno, None) is connection:
+            self._epoll.unregister(fileno)
+
+    def close(self) -> None:
+        """Close every connection."""
+        for connection in list(self._connections.values()):
+            connection.close()
+        self._epoll.close()
+
+    def _await_logins(self, at_most: int) -> None:
+        if not self.wait_for(lambda: self.logins_pending <= at_most, _LOGIN_SECONDS):
+            raise LoadError(f"{self.logins_pending} logins were not answered in {_LOGIN_SECONDS:g} seconds.")
+
+    def _beat(self, now: float) -> None:
+        while self._beats and self._beats[0][0] <= now:
+            due, uid, connection = self._beats[0]
+            if connection.online:
+                self.heartbeats_sent += 1
+                connection.heartbeat()
+                heapq.heapreplace(self._beats, (due + HEARTBEAT_SECONDS, uid, connection))
+            else:
+                heapq.heappop(self._beats)
+
+
+def complaint(packet: Packet) -> str:
+    """Return why an ACK refuses, as ``RATE_LIMITED (the reason it gives)``."""
+    try:
+        name = Result(packet.result).name
+    except ValueError:
+        name = f"result {packet.result}"
+    return f"{name} ({Error.FromString(packet.body).reason})"

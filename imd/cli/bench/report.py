@@ -1,0 +1,90 @@
+"""What is printed: a table for people, one JSON object for programs."""
+
+import json
+from collections.abc import Sequence
+
+from rich.table import Table
+from rich.text import Text
+
+from imd.cli.bench.asked import limits_of
+from imd.cli.bench.outcome import Outcome
+
+_MIB = 1024 * 1024
+_BUSY = 85
+"""Percent of a core from which on a process is the one that sets the speed."""
+
+
+def as_json(outcomes: Sequence[Outcome]) -> str:
+    """Return one JSON object: ``{"works": […]}``, times in the units their names end with, ``null`` for no figure."""
+    return json.dumps({"works": [_work(outcome) for outcome in outcomes]}, ensure_ascii=False)
+
+
+def as_table(outcomes: Sequence[Outcome]) -> Table:
+    """Return a table of 80 columns with one row for each work: its figures, and what is asked of it.
+
+    CPU is told for each of what is counted, and as a share of one core.
+    """
+    grid = Table(box=None, padding=(0, 1, 1, 0))
+    grid.add_column("\nwork", min_width=18)
+    for heading in ("each\nsecond", "p50\nms", "p99\nms", "max\nms", "server\nCPU", "load\nCPU", "server\nmemory"):
+        grid.add_column(heading, justify="right", no_wrap=True)
+    grid.add_column("asked:\nat most", no_wrap=True)
+    for outcome in outcomes:
+        figures = outcome.figures()
+        growth = figures["connection_kib"]
+        grid.add_row(
+            outcome.work,
+            *(_number(figures[name]) for name in ("per_second", "p50_ms", "p99_ms", "max_ms")),
+            *(f"{_number(figures[f'{who}_us'])} µs\n{_number(figures[f'{who}_core'])} %" for who in ("server", "load")),
+            f"{_number(outcome.resident / _MIB)} MiB" + ("" if growth is None else f"\n{growth:.2f} KiB\neach"),
+            _asked(outcome),
+        )
+    return grid
+
+
+def remarks(outcomes: Sequence[Outcome]) -> list[str]:
+    """Return what was counted, and a sentence for each work whose figures have to be read with care."""
+    counts: dict[str, int] = {}
+    for outcome in outcomes:
+        counts[outcome.plural()] = counts.get(outcome.plural(), 0) + outcome.count
+    counted = ", ".join(f"{count:,} {unit}" for unit, count in counts.items())
+    whole = not any(outcome.breaches for outcome in outcomes)
+    said = [f"Counted one by one: {counted}{'; none lost, doubled or out of order' if whole else ''}."]
+    for outcome in outcomes:
+        figures = outcome.figures()
+        server, load = figures["server_core"], figures["load_core"]
+        if server is not None and load is not None and load >= _BUSY > server:
+            said.append(f"{outcome.work}: the load was busier than the server, which could have done more.")
+        if outcome.repeats:
+            said.append(f"{outcome.work}: {outcome.repeats:,} came again, and were dropped by (group_id, msg_id).")
+    return said
+
+
+def _work(outcome: Outcome) -> dict[str, object]:
+    return {
+        "work": outcome.work,
+        "unit": outcome.unit,
+        "count": outcome.count,
+        **outcome.figures(),
+        "resident_mib": outcome.resident / _MIB,
+        "repeats": outcome.repeats,
+        "asked": {limit.figure: limit.at_most for limit in limits_of(outcome)},
+        "met": all(limit.met(outcome) for limit in limits_of(outcome)),
+        "breaches": list(outcome.breaches),
+    }
+
+
+def _number(value: float | None) -> str:
+    """Return ``value`` with a decimal below 100, so that it takes at most seven characters below a million."""
+    if value is None:
+        return ""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}"
+
+
+def _asked(outcome: Outcome) -> Text:
+    cell = Text()
+    for limit in limits_of(outcome):
+        met = limit.met(outcome)
+        cell.append("\n" if cell else "")
+        cell.append(f"{limit} {'✓' if met else '✗'}", style="green" if met else "red")
+    return cell

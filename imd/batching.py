@@ -24,7 +24,8 @@ class IReactor(IReactorTime, IReactorFromThreads):
 class Batching(Generic[Item, Result]):
     """Runs ``work`` over batches of items on one thread of its own, ``done`` with its result in the reactor.
 
-    ``gap`` (seconds) is the least time between the starts of two batches: a loaded store pays for fewer commits.
+    ``gap`` (seconds) is the least time between the starts of two batches while loaded, which is after a batch of more
+    than one: then the store pays for fewer commits.
     ``failed`` gets the batch and the Failure where ``work`` raises. Every method belongs to the reactor's thread.
     """
 
@@ -77,7 +78,9 @@ class Batching(Generic[Item, Result]):
         # After this turn of the reactor, so that all it reads goes into one batch.
         if not self._is_running:
             self._is_due = True
-            self._reactor.callLater(max(0.0, self._not_before - self._reactor.seconds()), self._next)
+            pause = self._not_before - self._reactor.seconds()
+            # Never longer than the gap, should the clock have been set back.
+            self._reactor.callLater(min(max(0.0, pause), self._gap), self._next)
 
     def _next(self) -> None:
         self._is_due = False
@@ -86,7 +89,8 @@ class Batching(Generic[Item, Result]):
         if self._waiting:
             batch, self._waiting = self._waiting, []
             self._is_running = True
-            self._not_before = self._reactor.seconds() + self._gap
+            if len(batch) > 1:
+                self._not_before = self._reactor.seconds() + self._gap
             self._batches.put(batch)
         elif self._stopped is not None and self._thread is not None:
             self._batches.put(None)

@@ -49,7 +49,7 @@ class Storage(Struct, frozen=True, kw_only=True):
             description=f"{_SQLITE}FILE, or an empty string for imd.sqlite in the data folder,",
         ),
     ] = ""
-    commit_gap_ms: Annotated[float, Meta(ge=0, le=1000)] = 2.0
+    commit_gap_ms: Annotated[float, Meta(ge=0, le=1000)] = 3.0
     max_pending: Annotated[int, Meta(ge=1, le=1_000_000)] = 20_000
     readers: Annotated[int, Meta(ge=1, le=64)] = 2
     cache_mib: Annotated[int, Meta(ge=1, le=65_536)] = 64

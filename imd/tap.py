@@ -223,8 +223,9 @@ class Daemon(Service):
         # A batch makes thousands of tuples that die with it: looking through them early finds nothing.
         gc.set_threshold(50_000, 20, 50)
         self._log.info(
-            "data in {data}; try it from another terminal:  imctl chat 1 --to 2{option}",
+            "data in {data}; try it from another terminal:  {imctl} chat 1 --to 2{option}",
             data=self._config.data,
+            imctl=Path(sys.argv[0]).with_name("imctl"),
             option="" if self._config.server.data == "./imd-data" else f" --data {self._config.server.data}",
         )
         notify_systemd("READY=1", self._environ)

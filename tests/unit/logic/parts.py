@@ -1,0 +1,205 @@
+"""What logic's tests stand on: real sessions over channels that keep what is sent, and a store that only listens."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from google.protobuf.message import Message
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer
+
+from imd.errors import UnavailableError
+from imd.gateway.outbox import Outbox
+from imd.gateway.sessions import Session, Sessions
+from imd.model import Identity
+from imd.ports import (
+    Committed,
+    Decide,
+    Group,
+    GroupChange,
+    IMessageStore,
+    InboxAck,
+    Member,
+    NewGroup,
+    Overdue,
+    OverdueCursor,
+    Submission,
+)
+from imd.wire.bodies import ImGroup, UserData
+from imd.wire.packet import Decoder, Packet
+
+NOW = 1_763_856_000_000
+"""Milliseconds since the epoch."""
+
+
+class Channel:
+    """A connection that keeps what is sent until it is asked for."""
+
+    def __init__(self, outbox: Outbox) -> None:
+        self.is_open = True
+        self.dropped: list[str] = []
+        self._outbox = outbox
+        self._sent: list[bytes] = []
+        self._queued: list[bytes] = []
+
+    def send(self, packet: bytes) -> None:
+        if not self.is_open:
+            return
+        if not self._outbox.is_held:
+            self._sent.append(packet)
+            return
+        if not self._queued:
+            self._outbox.add(self)
+        self._queued.append(packet)
+
+    def flush(self) -> None:
+        self._sent += self._queued
+        self._queued = []
+
+    def close(self) -> None:
+        self.flush()
+        self.is_open = False
+
+    def drop(self, why: str) -> None:
+        self.is_open = False
+        self.dropped.append(why)
+
+    def logged_in(self) -> None:
+        """Limits are the gateway's."""
+
+    def sent(self) -> list[Packet]:
+        """Return what was sent since this was asked last."""
+        packets = list(Decoder().feed(b"".join(self._sent)))
+        self._sent.clear()
+        return packets
+
+
+@implementer(IMessageStore)
+class Listener:
+    """Keeps what logic hands to the store; stores nothing, and returns what the test has put into ``answer``."""
+
+    def __init__(self) -> None:
+        self.is_full = False
+        self.tell: Callable[[Sequence[Committed]], None] = lambda _: None
+        self.submissions: list[Submission] = []
+        self.acks: list[list[InboxAck]] = []
+        self.users: list[int] = []
+        self.asked: list[tuple[Any, ...]] = []
+        self.answer: Any = UserData()
+        self.created: list[NewGroup] = []
+        self.group = group_of("g")
+        self.changes: list[GroupChange | None] = []
+        self.overdue_of: dict[int, Overdue] = {}
+        self.looks: list[tuple[list[OverdueCursor], int]] = []
+
+    def on_commit(self, callback: Callable[[Sequence[Committed]], None]) -> None:
+        self.tell = callback
+
+    def append(self, submission: Submission) -> None:
+        self._check()
+        self.submissions.append(submission)
+
+    def acknowledge(self, acks: Sequence[InboxAck]) -> None:
+        self._check()
+        self.acks.append(list(acks))
+
+    async def remember_user(self, uid: int) -> None:
+        self._check()
+        self.users.append(uid)
+
+    async def create_group(self, group: NewGroup, by: int, msg_id: str) -> ImGroup:
+        self.created.append(group)
+        return ImGroup(group_id=group.group_id)
+
+    async def change_group(self, group_id: str, by: int, msg_id: str, decide: Decide) -> ImGroup:
+        self.asked.append((group_id, by, msg_id))
+        self.changes.append(decide(self.group))
+        return ImGroup(group_id=group_id)
+
+    async def conversations(self, uid: int, cursor: str, page_size: int, since: int) -> UserData:
+        return self._answer(uid, cursor, page_size, since)
+
+    async def conversations_by_id(self, uid: int, group_ids: Sequence[str]) -> UserData:
+        return self._answer(uid, group_ids)
+
+    async def members(self, uid: int, group_id: str, cursor: str, page_size: int) -> UserData:
+        return self._answer(uid, group_id, cursor, page_size)
+
+    async def pull(self, uid: int, group_id: str, after: int, before: int, page_size: int) -> UserData:
+        return self._answer(uid, group_id, after, before, page_size)
+
+    async def overdue(self, cursors: Sequence[OverdueCursor], before: int) -> Sequence[Overdue]:
+        self.looks.append((list(cursors), before))
+        self._check()
+        return [self.overdue_of[cursor.uid] for cursor in cursors if cursor.uid in self.overdue_of]
+
+    def _answer(self, *asked: Any) -> Any:
+        self.asked.append(asked)
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+    def _check(self) -> None:
+        if self.is_full:
+            raise UnavailableError("full")
+
+
+def group_of(group_id: str, *members: int, join_policy: int = 0, roles: dict[int, int] | None = None) -> Group:
+    """Return a group whose first member owns it; each has joined one ms after the one before."""
+    given = roles or {}
+    return Group(
+        group_id=group_id,
+        group_name="Tea",
+        avatar="",
+        extra="",
+        owner_id=members[0] if members else 0,
+        join_policy=join_policy,
+        mute_all=0,
+        is_dismissed=not members,
+        members={
+            uid: Member(uid, given.get(uid, 3 if number else 1), 0, NOW + number) for number, uid in enumerate(members)
+        },
+    )
+
+
+class LogicTestCase(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.store = Listener()
+        self.outbox = Outbox()
+        self.sessions = Sessions(self.clock, self.outbox, max_unacked=100_000)
+        self.channels: dict[Session, Channel] = {}
+
+    def session(self) -> Session:
+        """Return a session that has not logged in."""
+        channel = Channel(self.outbox)
+        session = Session(channel, self.sessions)
+        self.channels[session] = channel
+        return session
+
+    def login(self, uid: int, client_type: int = 11, name: str = "") -> Session:
+        """Return a session of ``uid``."""
+        session = self.session()
+        session.log_in(uid, client_type, f"{uid}/{client_type}", Identity(uid, name))
+        return session
+
+    def sent(self, session: Session) -> list[Packet]:
+        """Return what was sent to the session since this was asked last."""
+        return self.channels[session].sent()
+
+    def now(self) -> int:
+        return NOW + int(self.clock.seconds() * 1000)
+
+    def wait(self, answer: Any) -> Any:
+        """Return what a coroutine returns, which waits for nothing."""
+        return self.successResultOf(Deferred.fromCoroutine(answer))
+
+    def refused(self, answer: Any, kind: type[Exception]) -> str:
+        """Return the reason why a coroutine refuses."""
+        return str(self.failureResultOf(Deferred.fromCoroutine(answer), kind).value)
+
+
+def parsed(packet: Packet, kind: type[Message]) -> Any:
+    """Return the body of a packet."""
+    return kind.FromString(packet.body)

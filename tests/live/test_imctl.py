@@ -1,0 +1,153 @@
+"""`imctl token` and `imctl chat` against a real daemon, through real pipes and a real terminal."""
+
+import os
+import pty
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from .conftest import NewUid, StartDaemon
+from .daemon import Daemon, clean_environment
+
+IMCTL = [sys.executable, "-c", "from imd.cli.main import main; main()"]
+WITHIN = 30.0
+
+
+def arguments(daemon: Daemon, *command: object) -> list[str]:
+    return [*IMCTL, *map(str, command), "--data", str(daemon.data)]
+
+
+def chat(daemon: Daemon, uid: int, *conversation: object) -> list[str]:
+    return arguments(daemon, "chat", uid, *conversation, "--server", f"tcp:127.0.0.1:{daemon.port}")
+
+
+def run(command: list[str], typed: str = "") -> "subprocess.CompletedProcess[str]":
+    environment = clean_environment()
+    return subprocess.run(
+        command, env=environment, input=typed, capture_output=True, text=True, timeout=WITHIN, check=False
+    )
+
+
+class Terminal:
+    """A command with a terminal of its own."""
+
+    def __init__(self, command: list[str]) -> None:
+        self._ours, theirs = pty.openpty()
+        self.process = subprocess.Popen(
+            command, env=clean_environment(), stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True
+        )
+        os.close(theirs)
+        os.set_blocking(self._ours, False)
+        self._shown = b""
+
+    def type(self, keys: str) -> None:
+        os.write(self._ours, keys.encode())
+
+    def await_text(self, text: str) -> None:
+        """Wait until ``text`` is shown."""
+        deadline = time.monotonic() + WITHIN
+        while text.encode() not in self._shown:
+            assert time.monotonic() < deadline, self._shown.decode()
+            try:
+                self._shown += os.read(self._ours, 65536)
+            except BlockingIOError:
+                time.sleep(0.01)
+
+    def close(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait(WITHIN)
+        os.close(self._ours)
+
+
+def test_a_printed_token_logs_in(daemon: Daemon, new_uid: NewUid) -> None:
+    uid = new_uid()
+    printed = run(arguments(daemon, "token", uid))
+    chatted = run([*chat(daemon, uid, "--to", new_uid()), "--token", printed.stdout.strip()], "hi\n")
+    assert (chatted.returncode, chatted.stdout.splitlines()[-1]) == (0, "✓ 1")
+
+
+def test_piped_lines_are_stored_in_order_before_the_chat_ends(daemon: Daemon, new_uid: NewUid) -> None:
+    sender, receiver = new_uid(), new_uid()
+    sent = run(chat(daemon, sender, "--to", receiver), "".join(f"line {n}\n" for n in range(300)))
+    assert (sent.returncode, sent.stderr) == (0, "")
+    assert sent.stdout.splitlines()[-300:] == [f"✓ {seq}" for seq in range(1, 301)]
+    shown = run(chat(daemon, receiver, "--to", sender)).stdout.splitlines()
+    assert [line.split(": ")[1] for line in shown[-20:]] == [f"line {n}" for n in range(280, 300)]
+
+
+def test_lines_of_a_plain_file_are_sent_too(daemon: Daemon, new_uid: NewUid, tmp_path: Path) -> None:
+    lines = tmp_path / "lines"
+    lines.write_text("one\ntwo")
+    with lines.open() as stdin, (tmp_path / "shown").open("w") as stdout:
+        command = chat(daemon, new_uid(), "--to", new_uid())
+        code = subprocess.call(command, env=clean_environment(), stdin=stdin, stdout=stdout, timeout=WITHIN)
+    assert code == 0
+    assert (tmp_path / "shown").read_text().endswith("✓ 1\n✓ 2\n")
+
+
+def test_a_reader_that_goes_away_ends_the_chat(daemon: Daemon, new_uid: NewUid) -> None:
+    with subprocess.Popen(
+        chat(daemon, new_uid(), "--to", new_uid()),
+        env=clean_environment(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.wait(WITHIN) in (0, 1)
+        process.stdin.close()
+
+
+def test_a_group_is_made_in_one_terminal_and_joined_in_the_talk_from_another(daemon: Daemon, new_uid: NewUid) -> None:
+    ann, bob = new_uid(), new_uid()
+    made = run(chat(daemon, ann, "--to", bob), f"/new Team {bob}\nhello team\n")
+    [group_id] = [line.split()[2] for line in made.stdout.splitlines() if line.startswith("The group ")]
+    shown = run(chat(daemon, bob, "--group", group_id)).stdout
+    assert f"— {ann} made the group with you" in shown
+    assert f"{ann}: hello team" in shown
+
+
+def test_a_refused_message_ends_with_1(daemon: Daemon, new_uid: NewUid) -> None:
+    ended = run(chat(daemon, new_uid(), "--group", "nowhere"), "hi\n")
+    assert ended.returncode == 1
+    assert "✗ not sent: you are not in the group nowhere" in ended.stdout
+
+
+def test_two_terminals_talk_and_ctrl_d_ends_each(daemon: Daemon, new_uid: NewUid) -> None:
+    ann, bob = new_uid(), new_uid()
+    terminals = [Terminal(chat(daemon, ann, "--to", bob)), Terminal(chat(daemon, bob, "--to", ann))]
+    try:
+        for terminal in terminals:
+            terminal.await_text("No messages yet.")
+        terminals[0].type("hi bob\n")
+        terminals[0].await_text("✓ 1")
+        terminals[1].await_text(f"{ann}: hi bob")
+        terminals[1].type("hi ann\n")
+        terminals[0].await_text(f"{bob}: hi ann")
+        for terminal in terminals:
+            terminal.type("\x04")
+            assert terminal.process.wait(WITHIN) == 0
+    finally:
+        for terminal in terminals:
+            terminal.close()
+
+
+def test_a_chat_outlives_its_daemon_and_sends_what_was_typed_meanwhile(
+    start_daemon: StartDaemon, new_uid: NewUid
+) -> None:
+    daemon = start_daemon()
+    terminal = Terminal(chat(daemon, new_uid(), "--to", new_uid()))
+    try:
+        terminal.await_text("No messages yet.")
+        daemon.kill()
+        terminal.await_text("The daemon is away")
+        terminal.type("are you there\n")
+        daemon.start()
+        terminal.await_text("The daemon is back.")
+        terminal.await_text("✓ 1")
+    finally:
+        terminal.close()

@@ -51,6 +51,7 @@ class Storage(Struct, frozen=True, kw_only=True):
     ] = ""
     commit_gap_ms: Annotated[float, Meta(ge=0, le=1000)] = 3.0
     max_pending: Annotated[int, Meta(ge=1, le=1_000_000)] = 20_000
+    max_pending_mib: Annotated[int, Meta(ge=1, le=65_536)] = 64
     readers: Annotated[int, Meta(ge=1, le=64)] = 2
     cache_mib: Annotated[int, Meta(ge=1, le=65_536)] = 64
 

@@ -141,7 +141,7 @@ class Submission(NamedTuple):
 
     ``message`` holds what the sender gave and who and where it is; the store fills seq_id, send_time and group_name.
     ``members`` is what the cache holds of the group, None in a single chat or where it holds nothing. ``digest`` is
-    of what was sent. ``origin`` and ``trace_id`` say whom to answer.
+    of what was sent, ``size`` its bytes. ``origin`` and ``trace_id`` say whom to answer.
     """
 
     origin: ISession
@@ -149,6 +149,7 @@ class Submission(NamedTuple):
     message: ImMsg
     members: Members | None
     digest: bytes
+    size: int = 0
 
 
 class Stored(NamedTuple):

@@ -143,6 +143,7 @@ class Daemon(Service):
             _now,
             gap=storage.commit_gap_ms / 1000,
             max_pending=storage.max_pending,
+            max_pending_bytes=storage.max_pending_mib * 1024 * 1024,
             readers=storage.readers,
             cache_mib=storage.cache_mib,
             max_body=gateway.max_body,

@@ -48,7 +48,7 @@ class Chat:
         if session.name:
             message.sender_name = session.name
         members = None if message.group_type == SINGLE else self._members.get(message.group_id)
-        self._store.append(Submission(session, trace_id, message, members, digest))
+        self._store.append(Submission(session, trace_id, message, members, digest, len(content)))
 
     def committed(self, batch: Sequence[Committed]) -> None:
         """Answer the senders of a batch and push what is new, each connection written to once."""

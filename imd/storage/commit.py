@@ -214,7 +214,7 @@ class GroupCommit:
                 if known is None or known.version != group.member_version:
                     known = members = fresh[group_id] = self.members(connection, group_id, group.member_version)
                 if sender not in known.roles:
-                    committed.append(Committed(submission, _not_in_group(group_id)))
+                    committed.append(Committed(submission, self._from_outside(connection, submission)))
                     continue
                 receivers = [uid for uid in known.roles if uid != sender]
             seq_id = taken[group_id] = taken[group_id] + 1
@@ -235,28 +235,30 @@ class GroupCommit:
             savepoint = transaction.connection.begin_nested()
             before = len(transaction.committed)
             try:
-                repeat = self._repeat(transaction.connection, submission)
-                if repeat is not None:
-                    transaction.committed.append(Committed(submission, repeat))
-                else:
-                    self._append(transaction, [submission])
+                self._append(transaction, [submission])
                 savepoint.commit()
             except OperationalError:
                 raise
             except Exception as error:
                 savepoint.rollback()
                 del transaction.committed[before:]
-                transaction.committed.append(Committed(submission, self._explain(error, "a message")))
+                outcome = self._repeat(transaction.connection, submission) or self._explain(error, "a message")
+                transaction.committed.append(Committed(submission, outcome))
 
-    def _repeat(self, connection: Connection, submission: Submission) -> Stored | None:
-        """Return the first of two messages with one msg_id (rule 3). Raises ConflictError where they differ."""
+    def _from_outside(self, connection: Connection, submission: Submission) -> Stored | RefusedError:
+        """Refuse a message of who is not in the group; what they sent while they were in they may repeat (rule 3)."""
+        repeat = self._repeat(connection, submission)
+        return repeat if isinstance(repeat, Stored) else _not_in_group(submission.message.group_id)
+
+    def _repeat(self, connection: Connection, submission: Submission) -> Stored | ConflictError | None:
+        """Return the first of two messages with one msg_id (rule 3), ConflictError where they differ."""
         message = submission.message
         row = connection.exec_driver_sql(self._find_sql, (message.group_id, message.msg_id)).one_or_none()
         if row is None:
             return None
         first = message_of(row)
         if first.sender_id != message.sender_id or row[-1] != submission.digest:
-            raise ConflictError(f"msg_id {message.msg_id} is already another message of {message.group_id}")
+            return ConflictError(f"msg_id {message.msg_id} is already another message of {message.group_id}")
         receivers = connection.exec_driver_sql(self._still_in_inbox_sql, (first.group_id, first.seq_id)).scalars()
         return Stored(first, list(receivers), repeated=True)
 

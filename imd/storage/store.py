@@ -50,7 +50,7 @@ class SqlStore:
     """IMessageStore over one SQLite file, whose schema is upgraded first.
 
     ``now`` gives milliseconds since the epoch, ``gap`` is in seconds, ``max_pending`` the items that may wait for a
-    commit. Raises StartError where the database can't be used.
+    commit, whose messages have at most ``max_pending_bytes``. Raises StartError where the database can't be used.
     """
 
     _log = Logger()
@@ -66,10 +66,13 @@ class SqlStore:
         readers: int,
         cache_mib: int,
         max_body: int,
+        max_pending_bytes: int = 64 * 1024 * 1024,
     ) -> None:
         self._reactor = reactor
         self._now = now
         self._max_pending = max_pending
+        self._max_pending_bytes = max_pending_bytes
+        self._pending_bytes = 0
         self._max_body = max_body - ANSWER_ROOM
         self._engine = open_sqlite(path, readers + 2, cache_mib)
         upgrade(self._engine)
@@ -105,7 +108,11 @@ class SqlStore:
 
     def append(self, submission: Submission) -> None:
         """Put a message into the next batch."""
+        size = submission.size
+        if self._pending_bytes + size > self._max_pending_bytes:
+            raise UnavailableError("the store can't keep up; send it again later")
         self._put(submission)
+        self._pending_bytes += size
 
     def acknowledge(self, acks: Sequence[InboxAck]) -> None:
         """Put ACKs into the next batch."""
@@ -196,7 +203,8 @@ class SqlStore:
         self._checkpoints.finish(self._commit.connection)
         return self._commit(batch)
 
-    def _done(self, _batch: list[Item], result: Batch) -> None:
+    def _done(self, batch: list[Item], result: Batch) -> None:
+        self._release(batch)
         if self._is_failing:
             self._is_failing = False
             self._log.info("the store works again")
@@ -207,7 +215,11 @@ class SqlStore:
             else:
                 answer.callback(value)
 
+    def _release(self, batch: list[Item]) -> None:
+        self._pending_bytes -= sum([item.size for item in batch if isinstance(item, Submission)])
+
     def _failed(self, batch: list[Item], failure: Failure) -> None:
+        self._release(batch)
         if not self._is_failing:  # once, not for every batch while the disk is full
             self._is_failing = True
             self._log.error("the store failed, senders get UNAVAILABLE: {reason}", reason=failure.getErrorMessage())

@@ -21,6 +21,7 @@ from imd.cli.bench.logins import Logins
 from imd.cli.bench.outcome import Work
 from imd.cli.bench.pairs import Pairs
 from imd.cli.bench.run import run_and_tell, stored_messages, tell_breaches
+from imd.cli.bench.server import find_pid
 from imd.cli.options import configured
 from imd.config import Config
 
@@ -61,6 +62,7 @@ def bench(config: Config, seconds: float, fill: int) -> list[Work]:
         if given:
             raise click.UsageError(f"Options come after the command: imctl bench {context.invoked_subcommand} …")
         return []
+    find_pid(config.data)
     works: list[Work] = list(table(seconds))
     # Memory that other works have left free would hide what connections take.
     works.sort(key=lambda work: not isinstance(work, Idle))

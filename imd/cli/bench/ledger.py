@@ -7,7 +7,7 @@ from itertools import pairwise
 class Stream:
     """What one sender sends into one conversation, and the seqs it got. ``name`` tells it apart in a complaint."""
 
-    __slots__ = ("_acked", "_places", "acks", "breaches", "deliveries", "ids", "name", "seqs", "times")
+    __slots__ = ("_answered", "_places", "acks", "breaches", "deliveries", "ids", "name", "refusals", "seqs", "times")
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -17,9 +17,10 @@ class Stream:
         self.seqs: list[int] = []
         """The seq of each message as first told, by its ACK or by a delivery; 0 before that."""
         self.acks = 0
+        self.refusals: set[int] = set()
         self.deliveries: list[Delivery] = []
         self.breaches: list[str] = []
-        self._acked = bytearray()
+        self._answered = bytearray()
         self._places: dict[str, int] = {}
 
     def sent(self, msg_id: str, at: float) -> int:
@@ -28,26 +29,30 @@ class Stream:
         self.ids.append(msg_id)
         self.times.append(at)
         self.seqs.append(0)
-        self._acked.append(0)
+        self._answered.append(0)
         return index
 
     def acked(self, index: int, msg_id: str, seq: int) -> None:
         """Enter the ACK of the message sent as ``index``."""
-        if index >= len(self.ids) or self.ids[index] != msg_id or self._acked[index]:
+        if index >= len(self.ids) or self.ids[index] != msg_id or self._answered[index]:
             self._stray_ack(index, msg_id)
             return
-        self._acked[index] = 1
+        self._answered[index] = 1
         self.acks += 1
         self.agree(index, seq, "ACKed")
 
     def refused(self, index: int, reason: str) -> None:
-        """Enter the ACK that refused a message."""
-        what = f"message {self.ids[index]}" if index < len(self.ids) else "a message that was never sent"
-        self.breaches.append(f"{self.name}: {what} was refused: {reason}")
+        """Enter the ACK that refused the message sent as ``index``."""
+        if index >= len(self.ids) or self._answered[index]:
+            self.breaches.append(f"{self.name}: a refusal answers traceId {index}, which awaits no answer: {reason}")
+            return
+        self._answered[index] = 1
+        self.refusals.add(index)
+        self.breaches.append(f"{self.name}: message {self.ids[index]} was refused: {reason}")
 
     def unacked(self) -> Iterator[int]:
-        """Yield the indexes of the messages that have no ACK, as they were sent."""
-        return (index for index, acked in enumerate(self._acked) if not acked)
+        """Yield the indexes of the messages that were neither ACKed nor refused, as they were sent."""
+        return (index for index, answered in enumerate(self._answered) if not answered)
 
     def index_of(self, msg_id: str) -> int:
         """Return the index of a message that was sent, or -1."""
@@ -66,9 +71,9 @@ class Stream:
             )
 
     def settled(self) -> bool:
-        """Tell whether every message was ACKed and has reached every receiver."""
-        sent = len(self.ids)
-        return self.acks == sent and all(delivery.count == sent for delivery in self.deliveries)
+        """Tell whether every message was ACKed and has reached every receiver, but for what was refused."""
+        accepted = len(self.ids) - len(self.refusals)
+        return self.acks == accepted and all(delivery.count >= accepted for delivery in self.deliveries)
 
     def complaints(self) -> Iterator[str]:
         """Yield a sentence for each breach, those that only the end shows included."""
@@ -84,7 +89,7 @@ class Stream:
 
     def _stray_ack(self, index: int, msg_id: str) -> None:
         if index < len(self.ids) and self.ids[index] == msg_id:
-            self.breaches.append(f"{self.name}: message {msg_id} was ACKed twice")
+            self.breaches.append(f"{self.name}: message {msg_id} was answered twice")
         else:
             self.breaches.append(f"{self.name}: an ACK names message {msg_id}, which was not sent with its traceId")
 
@@ -124,6 +129,8 @@ class Delivery:
         yield from self.breaches
         stream = self._stream
         for index in (*sorted(self._missing), *range(self._next, len(stream.ids))):
+            if index in stream.refusals:
+                continue
             seq = f"ACKed with seq {stream.seqs[index]}" if stream.seqs[index] else "sent"
             yield f"{stream.name}: message {stream.ids[index]} was {seq} and not delivered to {self._receiver}"
 

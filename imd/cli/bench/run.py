@@ -1,6 +1,7 @@
 """Works run one after the other, watched by a progress bar, and told in the end."""
 
 import random
+import signal
 import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
@@ -47,10 +48,12 @@ def tell_breaches(breaches: Sequence[str]) -> None:
 
 
 def tell(outcomes: Sequence[Outcome], json: bool) -> None:
-    """Print ``outcomes``."""
+    """Print ``outcomes``, if there are any."""
+    if not outcomes:
+        return
     if json:
         click.echo(as_json(outcomes))
-    elif outcomes:
+    else:
         console = Console()
         console.print(as_table(outcomes))
         for remark in remarks(outcomes):
@@ -67,6 +70,8 @@ def stored_messages(database: Path) -> int:
 
 
 def _run(config: Config, server: str | None, works: Sequence[Work], outcomes: list[Outcome]) -> None:
+    for ending in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ending, _leave)  # by way of what gives the daemon its cores back
     draw = random.SystemRandom().randrange
     terminal = Console(stderr=True)
     with (
@@ -83,3 +88,7 @@ def _run(config: Config, server: str | None, works: Sequence[Work], outcomes: li
 
             outcomes.append(run_apart(work, target_of(config, server, draw), advance))
             progress.remove_task(task)
+
+
+def _leave(number: int, _frame: object) -> None:
+    raise SystemExit(128 + number)

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable
-from pathlib import Path
 
 from imd.cli.bench.load import LoadError, Target
 from imd.cli.bench.server import find_pid
@@ -20,7 +19,7 @@ def target_of(config: Config, server: str | None, below: Callable[[int], int]) -
     ``below(n)`` draws a number under n: each target has uids of its own, so that no inbox of an earlier load is theirs.
     Raises LoadError where no daemon runs there or it has no TCP port.
     """
-    pid = find_pid(Path(config.server.data))
+    pid = find_pid(config.data)
     endpoints = [server] if server else [client_endpoint(listen) for listen in config.server.listen]
     for endpoint in endpoints:
         kind, *fields = (re.sub(r"\\(.)", r"\1", field) for field in re.split(r"(?<!\\):", endpoint))

@@ -1,0 +1,22 @@
+"""`imctl bench` as it is called."""
+
+from click.testing import CliRunner
+from twisted.trial.unittest import SynchronousTestCase
+
+from imd.cli.main import main
+
+
+class CommandTests(SynchronousTestCase):
+    def test_without_a_daemon_one_sentence_says_how_to_start_it(self) -> None:
+        for work in ([], ["pairs"], ["group"], ["idle"], ["login"], ["drain"], ["fill"]):
+            folder = self.mktemp()
+            result = CliRunner().invoke(main, ["bench", *work, "--data", folder])
+            assert result.exit_code == 1
+            assert result.output == (
+                f"Error: No daemon runs on {folder}: start one with `twistd -n imd --data {folder}`.\n"
+            )
+
+    def test_options_before_the_command_are_refused(self) -> None:
+        result = CliRunner().invoke(main, ["bench", "--seconds", "3", "pairs"])
+        assert result.exit_code == 2
+        assert "Options come after the command: imctl bench pairs" in result.output

@@ -1,6 +1,7 @@
 """The tables. Times are milliseconds since the epoch; every hot key begins with group_id or uid.
 
-On SQLite the tables are clustered by their key (WITHOUT ROWID), so that a page of history is one run of pages.
+On SQLite the narrow tables are clustered by their key (WITHOUT ROWID). x_message is not: its rows are wide, and appended
+in the order of their commits they fill few pages, where clustered each group would have a page of its own to write.
 """
 
 from typing import Any
@@ -52,7 +53,6 @@ x_message = Table(
     _text("at_uids"),
     Column("digest", LargeBinary, nullable=False),
     Index("x_message_msg_id", "group_id", "msg_id", unique=True),
-    sqlite_with_rowid=False,
 )
 
 x_group = Table(

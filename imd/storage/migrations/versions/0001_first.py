@@ -100,7 +100,6 @@ def upgrade() -> None:
         sa.Column("at_uids", sa.Text(), server_default="", nullable=False),
         sa.Column("digest", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("group_id", "seq_id"),
-        sqlite_with_rowid=False,
     )
     op.create_index("x_message_msg_id", "x_message", ["group_id", "msg_id"], unique=True)
     op.create_table(

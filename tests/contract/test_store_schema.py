@@ -1,0 +1,105 @@
+"""The SQL store: its migrations make what its schema says, and a database that can't be used is told of."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from pytest_twisted import ensureDeferred
+from sqlalchemy import Engine, create_engine, inspect, text
+
+from imd.errors import StartError
+from imd.storage import checkpoint
+from imd.storage.schema import metadata
+
+from .conftest import SqlitePlace
+from .subject import Subject, Time
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """A database that one start has made."""
+    SqlitePlace(tmp_path).open(Time())._engine.dispose()
+    return tmp_path / "imd.sqlite"
+
+
+def reflected(engine: Engine) -> dict[str, tuple[Any, ...]]:
+    """Return every table as the database has it."""
+    tables = inspect(engine)
+    return {
+        name: (
+            [(column["name"], str(column["type"]), column["nullable"], column["default"]) for column in columns],
+            tables.get_pk_constraint(name)["constrained_columns"],
+            sorted((index["name"], index["column_names"], index["unique"]) for index in tables.get_indexes(name)),
+            tables.get_table_options(name),
+        )
+        for (_, name), columns in tables.get_multi_columns().items()
+        if name != "alembic_version"
+    }
+
+
+def test_the_migrations_make_what_the_schema_says(file: Path) -> None:
+    migrated, wanted = create_engine(f"sqlite:///{file}"), create_engine("sqlite://")
+    metadata.create_all(wanted)
+    with migrated.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+    assert reflected(migrated) == reflected(wanted)
+    assert reflected(migrated)["x_inbox"][-1] == {"sqlite_with_rowid": False}
+    migrated.dispose()
+    wanted.dispose()
+
+
+def test_every_hot_key_begins_with_group_id_or_uid() -> None:
+    for name in ("x_message", "x_group", "x_conversation", "x_inbox", "x_hidden", "x_notice"):
+        assert next(iter(metadata.tables[name].primary_key)).name in ("group_id", "uid")
+
+
+def test_a_commit_is_on_the_disk_before_it_returns(tmp_path: Path) -> None:
+    store = SqlitePlace(tmp_path).open(Time())
+    connection = store._commit.connection
+    assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2  # FULL
+    assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+    store._commit.close()
+    store._engine.dispose()
+
+
+def test_a_file_that_is_no_database_is_told_of(tmp_path: Path) -> None:
+    (tmp_path / "imd.sqlite").write_bytes(b"no database at all, but long enough to be looked at " * 50)
+    with pytest.raises(StartError, match="can't be used: file is not a database") as refused:
+        SqlitePlace(tmp_path).open(Time())
+    assert refused.value.exit_code == 75
+
+
+def test_a_folder_that_is_not_there_is_told_of(tmp_path: Path) -> None:
+    with pytest.raises(StartError, match="can't be used: unable to open database file"):
+        SqlitePlace(tmp_path / "nowhere").open(Time())
+
+
+def test_a_database_of_a_later_release_is_told_of_and_left_alone(file: Path) -> None:
+    engine = create_engine(f"sqlite:///{file}")
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(StartError, match="can't be upgraded"):
+        SqlitePlace(file.parent).open(Time())
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT version_num FROM alembic_version")).scalar() == "9999"
+    engine.dispose()
+
+
+@ensureDeferred
+async def test_the_log_starts_over_instead_of_growing_for_ever(
+    subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoint, "EVERY_SECONDS", 0.01)
+    monkeypatch.setattr(checkpoint, "START_FRAMES", 100)
+    await subject.reopen()
+    log = tmp_path / "imd.sqlite-wal"
+    count, written = 0, 0
+    while written < 4 * log.stat().st_size + 10_000_000:
+        count += len(await subject.send_many(5, 1, to=2, text="x" * 60_000))
+        written = count * 60_000
+        assert count < 5000
+    assert await subject.pulled(2, "1_2", after=count - 3) == [count - 2, count - 1, count]
+    await subject.reopen()
+    assert (await subject.view(2, "1_2")).max_seq == count

@@ -264,6 +264,7 @@ class Daemon(Service):
             session.send(Command.CLOSE_CHANNEL, notice.SerializeToString())
         self._receipts.flush()
         await self._store.stop()
+        await deferLater(self._reactor, 0)  # the last reads are answered in this turn
         for connection in self._gateway.connections():
             connection.close()
         waited, step = 0.0, 0.01

@@ -204,5 +204,8 @@ def connect(reactor: IReactorTime, server: str, connection: ConnectionT) -> Defe
 
     Fires with ``connection``. Raises ValueError where the string is no endpoint; fails as the endpoint does.
     """
-    endpoint = clientFromString(reactor, server)
+    try:
+        endpoint = clientFromString(reactor, server)
+    except Exception as error:  # a plugin of Twisted's may raise anything, OpenSSL's errors of a certificate too
+        raise ValueError(f"{server} is no endpoint that can be used: {error}") from error
     return cast(Deferred[ConnectionT], connectProtocol(endpoint, connection))

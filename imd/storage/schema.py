@@ -1,7 +1,7 @@
 """The tables. Times are milliseconds since the epoch; every hot key begins with group_id or uid.
 
-On SQLite the narrow tables are clustered by their key (WITHOUT ROWID). x_message is not: its rows are wide, and appended
-in the order of their commits they fill few pages, where clustered each group would have a page of its own to write.
+On SQLite the narrow tables are clustered by their key (WITHOUT ROWID). x_message is not: its rows are wide, and in the
+order of their commits they fill few pages, where clustered each group would have a page of its own to write.
 """
 
 from typing import Any

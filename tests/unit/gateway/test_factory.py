@@ -29,6 +29,13 @@ class Connecting(SynchronousTestCase):
         first.leave()
         assert not node.connect("192.0.2.1").is_refused
 
+    def test_an_address_whose_only_connection_is_gone_is_forgotten(self) -> None:
+        node = Node(connections_per_address=1)
+        for _ in range(3):
+            client = node.connect("192.0.2.1")
+            assert not client.is_refused
+            client.leave()
+
     def test_loopback_is_exempt(self) -> None:
         node = Node(connections_per_address=1)
         for host in ("127.0.0.1", "127.1.2.3", "::1", "::ffff:127.0.0.1"):

@@ -156,6 +156,14 @@ class Deadlines(SynchronousTestCase):
         self.node.pass_time(11)
         assert client.is_aborted
 
+    def test_a_client_that_goes_on_sending_after_its_kick_is_cut_too(self) -> None:
+        client = self.node.connect().login(1)
+        client.session.kick(KickReason.ADMIN, "bye")
+        for _ in range(12):
+            self.node.pass_time(1)
+            client.write(HEARTBEAT)
+        assert client.is_aborted
+
     def test_without_an_expiry_a_token_holds_on(self) -> None:
         client = self.node.connect().login(1)
         for _ in range(10):

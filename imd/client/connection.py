@@ -207,5 +207,5 @@ def connect(reactor: IReactorTime, server: str, connection: ConnectionT) -> Defe
     try:
         endpoint = clientFromString(reactor, server)
     except Exception as error:  # a plugin of Twisted's may raise anything, OpenSSL's errors of a certificate too
-        raise ValueError(f"{server} is no endpoint that can be used: {error}") from error
+        raise ValueError(str(error)) from error
     return cast(Deferred[ConnectionT], connectProtocol(endpoint, connection))

@@ -275,7 +275,7 @@ class Daemon(Service):
             connection.drop("it did not read the end", is_news=False)
         self._gateway.wheel.stop()
         self._lock.release()
-        self._log.info("stopped: nothing is left undone")
+        self._log.info("stopped: nothing is left undone; since the start: {counters}", counters=self._gateway.counters)
 
 
 def _endpoint(reactor: Any, text: str) -> Any:

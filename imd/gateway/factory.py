@@ -2,28 +2,17 @@
 
 import ipaddress
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from twisted.internet.interfaces import IAddress, IProtocolFactory, IReactorTime
 from twisted.logger import Logger
 from zope.interface import implementer
 
 from imd.dispatch import Dispatcher
-from imd.gateway.limits import Limits
+from imd.gateway.limits import Counters, Limits
 from imd.gateway.outbox import Outbox
 from imd.gateway.protocol import Connection
 from imd.gateway.sessions import Session, Sessions
 from imd.gateway.wheel import Wheel
-
-
-@dataclass(slots=True)
-class Counters:
-    """What went wrong, since the start."""
-
-    malformed: int = 0
-    rate_limited: int = 0
-    slow: int = 0
-    refused: int = 0
 
 
 @implementer(IProtocolFactory)

@@ -1,4 +1,4 @@
-"""What bounds a connection: one frozen set of limits, and the token bucket of a session."""
+"""What bounds a connection: one frozen set of limits, the token bucket of a session, and counts of who went over."""
 
 from dataclasses import dataclass
 
@@ -16,6 +16,16 @@ class Limits:
     connections_per_address: int = 1000
     packets_per_second: float = 5000.0
     bytes_per_second: float = 16.0 * 1024 * 1024
+
+
+@dataclass(slots=True)
+class Counters:
+    """What went wrong, since the start."""
+
+    malformed: int = 0
+    rate_limited: int = 0
+    slow: int = 0
+    refused: int = 0
 
 
 class TokenBucket:

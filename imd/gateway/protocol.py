@@ -1,21 +1,39 @@
 """One connection: bytes to packets and back, deadlines, rate limits and backpressure."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from twisted.internet.abstract import FileDescriptor
-from twisted.internet.interfaces import IProtocol
+from twisted.internet.interfaces import IProtocol, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from imd.dispatch import Dispatcher
 from imd.errors import RateLimitedError
-from imd.gateway.limits import TokenBucket
-from imd.gateway.sessions import Session
+from imd.gateway.limits import Counters, Limits, TokenBucket
+from imd.gateway.outbox import Outbox
+from imd.gateway.sessions import Session, Sessions
+from imd.gateway.wheel import Wheel
 from imd.wire.packet import ACK, MAX_BODY_BEFORE_LOGIN, Decoder, MalformedPacketError
 from imd.wire.results import KickReason
 
-if TYPE_CHECKING:
-    from imd.gateway.factory import Gateway
+
+class Gateway(Protocol):
+    """What all connections share, as one of them sees it."""
+
+    clock: IReactorTime
+    dispatcher: Dispatcher
+    sessions: Sessions
+    outbox: Outbox
+    wheel: Wheel
+    limits: Limits
+    counters: Counters
+
+    def opened(self, connection: "Connection") -> None:
+        """A connection begins."""
+
+    def closed(self, connection: "Connection") -> None:
+        """A connection is gone."""
 
 
 @implementer(IProtocol)
@@ -48,7 +66,7 @@ class Connection:
 
     _log = Logger()
 
-    def __init__(self, gateway: "Gateway", host: str) -> None:
+    def __init__(self, gateway: Gateway, host: str) -> None:
         self._gateway = gateway
         self.factory = gateway
         self.host = host

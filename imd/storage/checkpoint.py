@@ -12,6 +12,8 @@ from threading import Event, Thread
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import OperationalError
 
+from imd.storage.engine import BUSY_MS
+
 START_FRAMES = 8192
 """Pages in the log (of 4 KiB) from which it is carried over."""
 
@@ -41,13 +43,17 @@ class Checkpoints:
         """Copy what came since the bulk was copied, and let the log start over; cheap where there is nothing to do."""
         if self._copied.is_set():
             self._copied.clear()
-            with contextlib.suppress(OperationalError):  # a long read may hold the log: the next round tries again
+            # A long read, a backup say, may hold the log: commits don't wait for it, the next round tries again.
+            connection.exec_driver_sql("PRAGMA busy_timeout = 0").close()
+            with contextlib.suppress(OperationalError):
                 connection.exec_driver_sql("PRAGMA wal_checkpoint(RESTART)").close()
+            connection.exec_driver_sql(f"PRAGMA busy_timeout = {BUSY_MS}").close()
 
     def _run(self) -> None:
         while not self._ended.wait(EVERY_SECONDS):
             if not self._copied.is_set() and self._frames() > START_FRAMES:
-                with self._engine.connect() as connection:
+                # A full disk ends this round, not the thread.
+                with contextlib.suppress(OperationalError), self._engine.connect() as connection:
                     connection.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)").close()
                 self._copied.set()
 

@@ -14,6 +14,9 @@ from imd.errors import StartError
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _UNAVAILABLE = 75
 
+BUSY_MS = 10_000
+"""How long a statement waits for another process that holds the database."""
+
 
 def open_sqlite(path: Path, connections: int, cache_mib: int) -> Engine:
     """Return an engine over the database file at ``path``, made where it is missing.
@@ -26,7 +29,7 @@ def open_sqlite(path: Path, connections: int, cache_mib: int) -> Engine:
         poolclass=QueuePool,
         pool_size=connections,
         max_overflow=0,
-        connect_args={"check_same_thread": False, "timeout": 10.0, "cached_statements": 256},
+        connect_args={"check_same_thread": False, "timeout": BUSY_MS / 1000, "cached_statements": 256},
     )
 
     @event.listens_for(engine, "connect")

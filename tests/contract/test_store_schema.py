@@ -1,5 +1,7 @@
 """The SQL store: its migrations make what its schema says, and a database that can't be used is told of."""
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +10,12 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from pytest_twisted import ensureDeferred
 from sqlalchemy import Engine, create_engine, inspect, text
+from twisted.internet import reactor
+from twisted.internet.task import deferLater
 
 from imd.errors import StartError
 from imd.storage import checkpoint
+from imd.storage.engine import BUSY_MS
 from imd.storage.schema import metadata
 
 from .conftest import SqlitePlace
@@ -103,3 +108,21 @@ async def test_the_log_starts_over_instead_of_growing_for_ever(
     assert await subject.pulled(2, "1_2", after=count - 3) == [count - 2, count - 1, count]
     await subject.reopen()
     assert (await subject.view(2, "1_2")).max_seq == count
+
+
+@ensureDeferred
+async def test_a_long_read_of_another_process_does_not_hold_up_commits(
+    subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoint, "EVERY_SECONDS", 0.01)
+    monkeypatch.setattr(checkpoint, "START_FRAMES", 100)
+    await subject.reopen()
+    await subject.send(1, to=2)
+    begun = reactor.seconds()
+    with closing(sqlite3.connect(tmp_path / "imd.sqlite", isolation_level=None)) as backup:
+        backup.execute("BEGIN")
+        backup.execute("SELECT count(*) FROM x_message").fetchone()
+        for _ in range(20):
+            await subject.send_many(5, 1, to=2, text="x" * 60_000)
+            await deferLater(reactor, 0.02)
+    assert reactor.seconds() - begun < BUSY_MS / 1000

@@ -134,6 +134,16 @@ class TestChanging:
         assert [outcome.message.seq_id for outcome in outcomes if isinstance(outcome, Stored)] == [2, 3]
 
     @ensureDeferred
+    async def test_a_change_that_fails_half_way_leaves_nothing_behind(self, subject: Subject) -> None:
+        group = await subject.group(1, 2)
+        bad: Any = object()
+        with pytest.raises(RefusedError, match="log"):
+            await subject.change(group, 1, GroupChange(op="role", join=(3,), roles={2: bad}))
+        assert (await subject.view(1, group)).max_seq == 1
+        assert await subject.inbox(3) == []
+        assert (await subject.send(1, group=group)).message.seq_id == 2
+
+    @ensureDeferred
     async def test_a_change_in_a_batch_that_is_done_over_is_done_once(self, subject: Subject) -> None:
         group = await subject.group(1, 2)
         await subject.send(1, group=group, msg_id="m")

@@ -3,13 +3,15 @@
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from pytest_twisted import ensureDeferred
-from sqlalchemy import Engine, create_engine, inspect, text
+from sqlalchemy import Connection, Engine, create_engine, inspect, text
+from sqlalchemy.exc import OperationalError
 from twisted.internet import reactor
 from twisted.internet.task import deferLater
 
@@ -108,6 +110,31 @@ async def test_the_log_starts_over_instead_of_growing_for_ever(
     assert await subject.pulled(2, "1_2", after=count - 3) == [count - 2, count - 1, count]
     await subject.reopen()
     assert (await subject.view(2, "1_2")).max_seq == count
+
+
+@ensureDeferred
+async def test_a_full_disk_does_not_end_the_copying_of_the_log(
+    subject: Subject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoint, "EVERY_SECONDS", 0.01)
+    monkeypatch.setattr(checkpoint, "START_FRAMES", 100)
+    await subject.reopen()
+    checkpoints = subject.store._checkpoints
+    engine, rounds = checkpoints._engine, SimpleQueue[str]()
+
+    class FullDisk:
+        """Fails the first round, and counts them."""
+
+        def connect(self) -> Connection:
+            rounds.put("round")
+            if rounds.qsize() == 1:
+                raise OperationalError("PRAGMA", {}, Exception("database or disk is full"))
+            return engine.connect()
+
+    checkpoints._engine = FullDisk()
+    while rounds.qsize() < 2:
+        await subject.send_many(5, 1, to=2, text="x" * 60_000)
+        assert checkpoints._thread.is_alive()
 
 
 @ensureDeferred

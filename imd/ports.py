@@ -54,7 +54,7 @@ class ISession(Interface):
 
 
 class Acknowledged(NamedTuple):
-    """What an ACK of a push covers: the seqs pushed on that session, in the order of their pushes."""
+    """What an ACK of a push covers: the seqs pushed on that session, ascending."""
 
     group_id: str
     seqs: list[int]

@@ -1,5 +1,7 @@
 """Sessions: whose connection it is, and which pushes wait for their ACK; and who is connected to this node."""
 
+import math
+from bisect import insort
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
@@ -108,8 +110,10 @@ class Session:
         of_group = pushed.get(group_id)
         if of_group is None:
             pushed[group_id] = [(seq_id, trace_id)]
-        else:
+        elif seq_id > of_group[-1][0]:
             of_group.append((seq_id, trace_id))
+        else:  # pushed again
+            insort(of_group, (seq_id, trace_id))
         if self.deflates:
             packet = encode_deflated(Command.IM_SEND_MSG, trace_id, body)
         self._channel.send(packet)
@@ -124,16 +128,19 @@ class Session:
         if len(waiting) == 1:
             del traces[trace_id], pushed[group_id]
             return Acknowledged(group_id, [waiting[0][0]])
-        upto = next(seq_id for seq_id, trace in waiting if trace == trace_id)
-        rest = [push for push in waiting if push[0] > upto]
-        covered = [seq_id for seq_id, _ in waiting if seq_id <= upto]
-        for seq_id, trace in waiting:
-            if seq_id <= upto:
-                del traces[trace]
-        if rest:
-            pushed[group_id] = rest
-        else:
+        covered: list[int] = []
+        upto = math.inf
+        for seq_id, trace in waiting:  # ascending by seq, so that an ACK costs what it covers
+            if seq_id > upto:
+                break
+            covered.append(seq_id)
+            del traces[trace]
+            if trace == trace_id:
+                upto = seq_id
+        if len(covered) == len(waiting):
             del pushed[group_id]
+        else:
+            del waiting[: len(covered)]
         return Acknowledged(group_id, covered)
 
     def log_in(self, uid: int, client_type: int, session_id: str, identity: Identity) -> None:

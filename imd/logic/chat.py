@@ -9,15 +9,8 @@ from imd.logic.members import MembersCache
 from imd.ports import Committed, IDelivery, IMessageStore, ISession, Push, Stored, Submission
 from imd.wire.bodies import ImMsg, ImMsgAck
 from imd.wire.commands import Command
+from imd.wire.enums import SYSTEM_GROUP, GroupType, MsgType, Status
 from imd.wire.packet import MAX_MESSAGE, encode
-
-SINGLE = 1
-GROUP = 2
-SYSTEM = 3
-PASSTHROUGH = 99
-CONTROL = 100
-STATUS_UNREAD = -4
-"""How a receiver gets a message that it has not read."""
 
 MAX_MSG_ID = 64
 _TEXTS = ("msg_id", "msg_body", "sender_name", "sender_remark", "extra", "attach_name", "attach_url")
@@ -47,7 +40,7 @@ class Chat:
         message.sender_id = uid
         if session.name:
             message.sender_name = session.name
-        members = None if message.group_type == SINGLE else self._members.get(message.group_id)
+        members = None if message.group_type == GroupType.SINGLE else self._members.get(message.group_id)
         self._store.append(Submission(session, trace_id, message, members, digest, len(content)))
 
     def committed(self, batch: Sequence[Committed]) -> None:
@@ -83,7 +76,7 @@ class Chat:
             delivery.push(self._push_of(message), receivers)
 
     def _push_of(self, message: ImMsg) -> Push:
-        message.status = STATUS_UNREAD
+        message.status = Status.UNREAD
         body = message.SerializeToString()
         trace_id = self._delivery.next_trace_id()
         packet = encode(Command.IM_SEND_MSG, trace_id, body)
@@ -107,9 +100,9 @@ def check_message(message: ImMsg) -> None:
     msg_type = message.msg_type
     if msg_type <= 0:
         raise BadRequestError(f"msg_type is {msg_type}; expected 1 or more")
-    if msg_type == CONTROL:
+    if msg_type == MsgType.CONTROL:
         raise ForbiddenError("only the server sends control messages")
-    if msg_type == PASSTHROUGH:
+    if msg_type == MsgType.PASSTHROUGH:
         raise BadRequestError("this server does not pass through messages of msg_type 99 yet")
     message.DiscardUnknownFields()
     message.seq_id = message.send_time = message.sender_id = 0
@@ -127,26 +120,26 @@ def _check_texts(message: ImMsg) -> None:
 def _address(message: ImMsg, uid: int) -> None:
     """Fill group_id, group_type and receiver_id from what the sender gave of them (rule 1)."""
     group_id = message.group_id
-    if message.group_type == SYSTEM or group_id == "system":
+    if message.group_type == GroupType.SYSTEM or group_id == SYSTEM_GROUP:
         raise ForbiddenError("only an admin's broadcast goes to everyone")
     if not group_id:
         receiver = check_uid(message.receiver_id, "receiver_id")
         message.group_id = single_group_id(uid, receiver)
-        message.group_type = SINGLE
+        message.group_type = GroupType.SINGLE
         return
     pair = single_members(group_id)
     if pair is None:
-        if message.group_type not in (0, GROUP):
+        if message.group_type not in (0, GroupType.GROUP):
             raise BadRequestError(f"group_type is {message.group_type}, but {group_id} is a group")
-        message.group_type = GROUP
+        message.group_type = GroupType.GROUP
         message.receiver_id = 0
         return
     if uid not in pair:
         raise ForbiddenError(f"the single chat {group_id} is not yours")
-    if message.group_type not in (0, SINGLE):
+    if message.group_type not in (0, GroupType.SINGLE):
         raise BadRequestError(f"group_type is {message.group_type}, but {group_id} is a single chat")
     peer = pair[1] if uid == pair[0] else pair[0]
     if message.receiver_id not in (0, peer):
         raise BadRequestError(f"receiver_id is {message.receiver_id}, but the single chat {group_id} is with {peer}")
-    message.group_type = SINGLE
+    message.group_type = GroupType.SINGLE
     message.receiver_id = peer

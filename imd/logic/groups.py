@@ -5,7 +5,7 @@ from hashlib import blake2b
 
 from imd.errors import BadRequestError, ForbiddenError, NotInGroupError, TooLargeError
 from imd.logic.ids import check_uid, single_members
-from imd.logic.rights import JoinPolicy, Quit, Role, check_invite
+from imd.logic.rights import check_invite
 from imd.ports import Decide, Group, GroupChange, IMessageStore, ISession, NewGroup
 from imd.wire.bodies import (
     GroupCreate,
@@ -15,6 +15,7 @@ from imd.wire.bodies import (
     GroupQuit,
     UserData,
 )
+from imd.wire.enums import JoinPolicy, Quit, Role
 
 MAX_NAME = 256
 MAX_AVATAR = 1024

@@ -1,34 +1,8 @@
 """Who may do what in a group: one table, as data."""
 
-from enum import IntEnum
-
 from imd.errors import ForbiddenError, NotInGroupError
 from imd.ports import Group, Member
-
-
-class Role(IntEnum):
-    """A member's role (``GroupMember.role``)."""
-
-    OWNER = 1
-    ADMIN = 2
-    MEMBER = 3
-
-
-class JoinPolicy(IntEnum):
-    """How one gets into a group (``ImGroup.join_policy``)."""
-
-    INVITATION = 0
-    APPROVAL = 1
-    OPEN = 2
-
-
-class Quit(IntEnum):
-    """How one got out of it (``ImGroup.is_quit``)."""
-
-    LEFT = 1
-    REMOVED = 2
-    DISMISSED = 3
-
+from imd.wire.enums import JoinPolicy, Role
 
 EVERYONE = frozenset(Role)
 CHIEFS = frozenset({Role.OWNER, Role.ADMIN})

@@ -19,10 +19,11 @@ from twisted.logger import Logger
 from imd.errors import ConflictError, NotInGroupError, RefusedError
 from imd.ports import Committed, InboxAck, Members, Stored, Submission
 from imd.storage.engine import begin
-from imd.storage.rows import MESSAGE_COLUMNS, SINGLE, message_of, peer_of, row_of
+from imd.storage.rows import MESSAGE_COLUMNS, message_of, peer_of, row_of
 from imd.storage.schema import x_inbox, x_message
 from imd.storage.sql import positional
 from imd.wire.bodies import ImMsg
+from imd.wire.enums import GroupType
 
 _RECEIVED = (
     "coalesce((SELECT min(i.seq_id) - 1 FROM x_inbox AS i"
@@ -206,7 +207,7 @@ class GroupCommit:
                 committed.append(Committed(submission, _not_in_group(group_id)))
                 continue
             members = None
-            if message.group_type == SINGLE:
+            if message.group_type == GroupType.SINGLE:
                 receivers = () if message.receiver_id == sender else (message.receiver_id,)
             else:
                 members = fresh.get(group_id)
@@ -303,7 +304,7 @@ class GroupCommit:
         new = {
             submission.message.group_id: submission.message
             for submission in submissions
-            if submission.message.group_type == SINGLE and submission.message.group_id not in groups
+            if submission.message.group_type == GroupType.SINGLE and submission.message.group_id not in groups
         }
         if not new:
             return {}

@@ -6,15 +6,14 @@ from typing import Any
 from sqlalchemy import Connection, Select, and_, case, func, literal, or_, select
 
 from imd.errors import BadRequestError, NotInGroupError
-from imd.storage.rows import READ_COLUMNS, SINGLE, message_of, shorten
+from imd.storage.rows import READ_COLUMNS, message_of, shorten
 from imd.storage.schema import x_conversation, x_group, x_message
 from imd.storage.sql import Greatest
 from imd.wire.bodies import GroupMember, ImGroup, UserData
+from imd.wire.enums import GroupType, JoinPolicy
 
 UNREAD_LIMIT = 1000
 """Where counting unread messages stops (rule 8)."""
-
-BY_INVITATION = 0
 
 _mine = x_conversation.alias("mine")
 _peer = x_conversation.alias("peer")
@@ -78,7 +77,9 @@ _CONVERSATION = (
     )
     .outerjoin(
         _peer,
-        and_(x_group.c.group_type == SINGLE, _peer.c.group_id == _mine.c.group_id, _peer.c.uid != _mine.c.uid),
+        and_(
+            x_group.c.group_type == GroupType.SINGLE, _peer.c.group_id == _mine.c.group_id, _peer.c.uid != _mine.c.uid
+        ),
     )
 )
 _PLAIN = tuple(column.name for column in _CONVERSATION.selected_columns)[:23]
@@ -140,8 +141,8 @@ def conversations_by_id(connection: Connection, uid: int, group_ids: Sequence[st
             x_group.c.join_policy,
         ).where(
             x_group.c.group_id.in_([group_id for group_id in group_ids if group_id not in mine]),
-            x_group.c.group_type != SINGLE,
-            x_group.c.join_policy != BY_INVITATION,
+            x_group.c.group_type != GroupType.SINGLE,
+            x_group.c.join_policy != JoinPolicy.INVITATION,
             x_group.c.is_dismissed == 0,
         )
     )

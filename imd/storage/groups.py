@@ -12,11 +12,7 @@ from imd.storage.commit import Transaction
 from imd.storage.conversations import read_conversations
 from imd.storage.schema import x_conversation, x_group, x_inbox
 from imd.wire.bodies import ImGroup, ImMsg
-
-GROUP = 2
-CONTROL = 100
-OWNER = 1
-MEMBER = 3
+from imd.wire.enums import GroupType, MsgType, Role
 
 
 def create_group(transaction: Transaction, new: NewGroup, by: int, msg_id: str) -> ImGroup:
@@ -27,7 +23,7 @@ def create_group(transaction: Transaction, new: NewGroup, by: int, msg_id: str) 
         connection.execute(
             x_group.insert().values(
                 group_id=new.group_id,
-                group_type=GROUP,
+                group_type=GroupType.GROUP,
                 group_name=new.group_name,
                 avatar=new.avatar,
                 extra=new.extra,
@@ -41,7 +37,7 @@ def create_group(transaction: Transaction, new: NewGroup, by: int, msg_id: str) 
             uids=(new.owner_id, *new.member_ids),
             value=new.group_name,
             join=(new.owner_id, *new.member_ids),
-            roles={new.owner_id: OWNER},
+            roles={new.owner_id: Role.OWNER},
         )
         _apply(transaction, new.group_id, by, msg_id, change, {})
     return _view(transaction, new.group_id, by)
@@ -53,7 +49,7 @@ def change_group(transaction: Transaction, group_id: str, by: int, msg_id: str, 
     # The first write takes the row's lock, so that two nodes decide one after the other.
     connection.execute(x_group.update().where(x_group.c.group_id == group_id).values(group_type=x_group.c.group_type))
     row = connection.execute(
-        select(x_group).where(x_group.c.group_id == group_id, x_group.c.group_type == GROUP)
+        select(x_group).where(x_group.c.group_id == group_id, x_group.c.group_type == GroupType.GROUP)
     ).one_or_none()
     if row is None:
         raise NotInGroupError(f"you are not in the group {group_id}")
@@ -114,14 +110,16 @@ def _join(transaction: Transaction, group_id: str, uids: Sequence[int], seq_id: 
             "receive_seq": before,
             "max_seq": 0,
             "is_quit": 0,
-            "role": MEMBER,
+            "role": Role.MEMBER,
             "mute_until": 0,
             "at_seq": 0,
             "joined_time": time,
             "update_time": time,
         }
         if not connection.execute(x_conversation.update().where(row).values(fresh)).rowcount:
-            connection.execute(x_conversation.insert().values(uid=uid, group_id=group_id, group_type=GROUP, **fresh))
+            connection.execute(
+                x_conversation.insert().values(uid=uid, group_id=group_id, group_type=GroupType.GROUP, **fresh)
+            )
 
 
 def _update(transaction: Transaction, group_id: str, uid: int, **values: Any) -> None:
@@ -143,11 +141,11 @@ def _control(group_id: str, by: int, msg_id: str, change: GroupChange) -> ImMsg:
     body = {"op": change.op, "by": by, "uids": list(change.uids), "msg_id": "", "seq_id": 0, "value": change.value}
     return ImMsg(
         msg_id=msg_id,
-        msg_type=CONTROL,
+        msg_type=MsgType.CONTROL,
         msg_body=json.dumps(body, ensure_ascii=False, separators=(",", ":")),
         sender_id=by,
         group_id=group_id,
-        group_type=GROUP,
+        group_type=GroupType.GROUP,
         whether_non_count=1,
     )
 

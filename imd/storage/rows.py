@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from imd.wire.bodies import ImMsg
+from imd.wire.enums import GroupType, Status
 
 MESSAGE_COLUMNS = (
     "group_id",
@@ -32,14 +33,8 @@ MESSAGE_COLUMNS = (
 
 READ_COLUMNS = MESSAGE_COLUMNS[:-1]
 
-SINGLE = 1
-"""The group_type of a single chat."""
-
 LAST_MESSAGE_BODY = 256
 """Bytes of msg_body that a list shows of the last message."""
-
-RECEIVED_READ = -3
-RECEIVED_UNREAD = -4
 
 
 def row_of(message: ImMsg, digest: bytes) -> tuple[Any, ...]:
@@ -76,7 +71,7 @@ def message_of(row: Sequence[Any], reader: int = 0, read_seq: int = 0) -> ImMsg:
     if reader == sender_id:
         status = 0
     else:
-        status = RECEIVED_READ if seq_id <= read_seq else RECEIVED_UNREAD
+        status = Status.READ if seq_id <= read_seq else Status.UNREAD
     message = ImMsg(
         group_id=group_id,
         seq_id=seq_id,
@@ -101,7 +96,7 @@ def message_of(row: Sequence[Any], reader: int = 0, read_seq: int = 0) -> ImMsg:
     )
     if at_uids:
         message.at_uids.extend(map(int, at_uids.split(",")))
-    if group_type == SINGLE:
+    if group_type == GroupType.SINGLE:
         message.receiver_id = peer_of(group_id, sender_id)
     return message
 

@@ -7,13 +7,12 @@ from imd.client.errors import ResultError
 from imd.logic.ids import single_group_id
 from imd.wire.bodies import GroupMembers, GroupQuit, UserData
 from imd.wire.commands import Command
+from imd.wire.enums import MsgType
 from imd.wire.results import Result
 
 from .conftest import LogIn, NewUid
 from .daemon import Daemon
 from .device import ANDROID, LINUX, MAC, message, new_id, until
-
-CONTROL = 100
 
 
 @ensureDeferred
@@ -87,7 +86,7 @@ async def test_a_group_of_three_users_with_two_devices_each_hears_everything(
     devices = [await log_in(daemon, uid, client_type) for uid in uids for client_type in (ANDROID, MAC)]
     group_id = await devices[0].make_group("three", *uids[1:])
     for device in devices:
-        assert (await device.hear()).msg_type == CONTROL
+        assert (await device.hear()).msg_type == MsgType.CONTROL
     for device in devices:
         await device.say(f"{device.uid} on {device.client_type}", group=group_id)
     for device in devices:

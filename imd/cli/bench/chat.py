@@ -12,10 +12,9 @@ from imd.cli.bench.outcome import Progress
 from imd.cli.bench.server import Meter, Usage
 from imd.wire.bodies import ImMsg, ImMsgAck
 from imd.wire.commands import Command
+from imd.wire.enums import MsgType
 from imd.wire.packet import ACK, Packet, encode
 
-TEXT = 1
-CONTROL = 100
 _STALLED_SECONDS = 25.0
 """Longer than the server takes to push again what was not ACKed."""
 _TURN_SECONDS = 0.05
@@ -134,7 +133,7 @@ class Receiver(Connection):
                 continue
             acks.append(push_ack(trace_id))
             message = ImMsg.FromString(body)
-            if message.msg_type == CONTROL:
+            if message.msg_type == MsgType.CONTROL:
                 continue
             index = delivered(message.msg_id, message.seq_id)
             if index >= 0:

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable, Sequence
 
-from imd.cli.bench.chat import CONTROL
 from imd.cli.bench.ledger import Delivery, Stream
 from imd.wire.bodies import ImMsg
+from imd.wire.enums import MsgType
 
 
 class Conversation:
@@ -32,7 +32,7 @@ class Conversation:
                 break
         copies = {uid: Delivery(stream, "the store") for uid, stream in self.streams.items()}
         for message in stored:
-            if message.msg_type == CONTROL:
+            if message.msg_type == MsgType.CONTROL:
                 continue
             if message.sender_id in copies:
                 copies[message.sender_id].delivered(message.msg_id, message.seq_id)

@@ -6,7 +6,7 @@ from pathlib import Path
 from time import monotonic
 
 from imd.cli.bench.asker import Asker, create_group, pull_all
-from imd.cli.bench.chat import TEXT, Quota, Sender, push_ack
+from imd.cli.bench.chat import Quota, Sender, push_ack
 from imd.cli.bench.conversation import Conversation
 from imd.cli.bench.daemon import OwnDaemon
 from imd.cli.bench.ledger import Stream
@@ -15,6 +15,7 @@ from imd.cli.bench.pairs import BODY, ordered_ids
 from imd.cli.token import load_secret
 from imd.wire.bodies import ImMsg
 from imd.wire.commands import Command
+from imd.wire.enums import MsgType
 from imd.wire.packet import ACK, Packet
 
 _PAIRS = 5
@@ -35,7 +36,7 @@ class Member(Sender):
     def __init__(
         self, loop: Loop, uid: int, conversation: Conversation, new_id: Callable[[], str], quota: Quota
     ) -> None:
-        message = ImMsg(msg_type=TEXT, msg_body=BODY, group_id=conversation.group_id)
+        message = ImMsg(msg_type=MsgType.TEXT, msg_body=BODY, group_id=conversation.group_id)
         super().__init__(loop, uid, conversation.streams[uid], message, new_id, quota, _WINDOW)
         self._conversation = conversation
 

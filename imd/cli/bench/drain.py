@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from imd.cli.bench.asker import Asker, pull_all
-from imd.cli.bench.chat import TEXT, Chat, Pace, Sender
+from imd.cli.bench.chat import Chat, Pace, Sender
 from imd.cli.bench.ledger import Delivery, Stream, gaps
 from imd.cli.bench.load import LoadError, Loop, Target
 from imd.cli.bench.outcome import Outcome, Progress
@@ -11,6 +11,7 @@ from imd.cli.bench.pairs import BODY, ordered_ids
 from imd.cli.bench.server import Meter, resident_bytes
 from imd.wire.bodies import ImGroup, ImMsg, ListGroup, UserData, UserLogout
 from imd.wire.commands import EMPTY, Command
+from imd.wire.enums import MsgType
 
 _RATE = 4_000.0
 """Messages a second from the one sender: less than its bucket of packets allows."""
@@ -64,7 +65,7 @@ class Drain:
 
     def _store(self, loop: Loop, target: Target, stream: Stream, progress: Progress) -> None:
         chat = Chat(loop, target.pid)
-        message = ImMsg(msg_type=TEXT, msg_body=BODY, receiver_id=target.first_uid + 1)
+        message = ImMsg(msg_type=MsgType.TEXT, msg_body=BODY, receiver_id=target.first_uid + 1)
         chat.senders.append(
             Sender(loop, target.first_uid, stream, message, ordered_ids(loop.rng), chat.quota, window=0)
         )

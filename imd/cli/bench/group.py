@@ -3,13 +3,14 @@
 from dataclasses import dataclass
 
 from imd.cli.bench.asker import create_group
-from imd.cli.bench.chat import TEXT, Chat, Pace, Receiver, Sender
+from imd.cli.bench.chat import Chat, Pace, Receiver, Sender
 from imd.cli.bench.ledger import Stream, gaps
 from imd.cli.bench.load import Loop, Target
 from imd.cli.bench.outcome import Outcome, Progress, spread
 from imd.cli.bench.pairs import BODY, ordered_ids
 from imd.cli.bench.server import resident_bytes
 from imd.wire.bodies import ImMsg
+from imd.wire.enums import MsgType
 
 _CREATION_SEQ = 1
 """The control message that tells of the new group."""
@@ -38,7 +39,7 @@ class Group:
                 Receiver(loop, uid, stream, f"member {number}", chat.latencies)
                 for number, uid in enumerate(others, start=1)
             )
-            message = ImMsg(msg_type=TEXT, msg_body=BODY, group_id=create_group(loop, owner, others))
+            message = ImMsg(msg_type=MsgType.TEXT, msg_body=BODY, group_id=create_group(loop, owner, others))
             sender = Sender(loop, owner, stream, message, ordered_ids(loop.rng), chat.quota, self.window)
             chat.senders.append(sender)
             loop.log_in([sender])

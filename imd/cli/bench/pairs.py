@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from random import Random
 from time import time_ns
 
-from imd.cli.bench.chat import TEXT, Chat, Pace, Receiver, Sender
+from imd.cli.bench.chat import Chat, Pace, Receiver, Sender
 from imd.cli.bench.ledger import Stream, gaps
 from imd.cli.bench.load import Connection, Loop, Target
 from imd.cli.bench.outcome import Outcome, Progress, spread
 from imd.cli.bench.server import resident_bytes
 from imd.client.ids import uuid7
 from imd.wire.bodies import ImMsg
+from imd.wire.enums import MsgType
 
 BODY = "Forty letters are an ordinary chat line."
 
@@ -44,7 +45,7 @@ class Pairs:
                     uid = target.first_uid + 2 * number
                     stream = Stream(f"pair {number}")
                     yield Receiver(loop, uid + 1, stream, "its receiver", chat.latencies)
-                    message = ImMsg(msg_type=TEXT, msg_body=BODY, receiver_id=uid + 1)
+                    message = ImMsg(msg_type=MsgType.TEXT, msg_body=BODY, receiver_id=uid + 1)
                     sender = Sender(loop, uid, stream, message, new_id, chat.quota, window)
                     chat.senders.append(sender)
                     yield sender

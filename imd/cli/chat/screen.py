@@ -9,8 +9,8 @@ from rich.cells import cell_len, set_cell_size
 
 from imd.cli.chat.single import peer_in
 from imd.wire.bodies import GroupMember, ImGroup, ImMsg
+from imd.wire.enums import MsgType
 
-CONTROL = 100
 _REVOKED = 2
 _MAX_COLUMN = 24
 _KINDS = {2: "voice", 3: "picture", 4: "video", 5: "location", 6: "attachment", 7: "card", 8: "announcement"}
@@ -47,14 +47,14 @@ def message_line(message: ImMsg, me: int, zone: tzinfo | None) -> str:
     """Return a message of the open conversation as a line; ``zone`` is None for the machine's own."""
     when = datetime.fromtimestamp(message.send_time / 1000, zone).strftime("%m-%d %H:%M")
     text = text_of(message, me)
-    if message.msg_type != CONTROL:
+    if message.msg_type != MsgType.CONTROL:
         text = f"{sender(message, me)}: {text}"
     return f"{message.seq_id:>4}  {when}  {text}"
 
 
 def elsewhere_line(message: ImMsg, me: int) -> str:
     """Return a message of another conversation as a line that says how to go there."""
-    author = "" if message.msg_type == CONTROL else f"from {sender(message, me)} "
+    author = "" if message.msg_type == MsgType.CONTROL else f"from {sender(message, me)} "
     return f"[{author}in {message.group_id}] {text_of(message, me)}  (/open {message.group_id})"
 
 
@@ -69,7 +69,7 @@ def text_of(message: ImMsg, me: int) -> str:
     """Return what a message says, without its sender."""
     if message.msg_status:
         return "(taken back)" if message.msg_status == _REVOKED else "(deleted)"
-    if message.msg_type == CONTROL:
+    if message.msg_type == MsgType.CONTROL:
         return _sentence(message.msg_body, me)
     kind = _KINDS.get(message.msg_type)
     return message.msg_body if kind is None else f"[{' '.join(filter(None, (kind, message.attach_name)))}]"

@@ -4,9 +4,9 @@ from typing import Any
 
 from imd.errors import BadRequestError, ForbiddenError, NotInGroupError, TooLargeError
 from imd.logic.groups import Groups
-from imd.logic.rights import JoinPolicy, Role
 from imd.ports import GroupChange, NewGroup
 from imd.wire.bodies import GroupCreate, GroupInvite, GroupJoin, GroupMembers, GroupQuit, UserData
+from imd.wire.enums import JoinPolicy, Role
 
 from .parts import LogicTestCase, group_of
 

@@ -3,7 +3,8 @@
 from twisted.trial.unittest import SynchronousTestCase
 
 from imd.errors import ForbiddenError, NotInGroupError
-from imd.logic.rights import JoinPolicy, Role, check_invite, member_of
+from imd.logic.rights import check_invite, member_of
+from imd.wire.enums import JoinPolicy, Role
 
 from .parts import group_of
 

@@ -2,9 +2,10 @@
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from imd.cli.bench.chat import TEXT, Envelope, Quota, push_ack
+from imd.cli.bench.chat import Envelope, Quota, push_ack
 from imd.wire.bodies import ImMsg
 from imd.wire.commands import Command
+from imd.wire.enums import MsgType
 from imd.wire.packet import ACK, Decoder, encode
 
 MSG_ID = "0192f5a0-7c00-7000-8000-000000000001"
@@ -12,8 +13,8 @@ MSG_ID = "0192f5a0-7c00-7000-8000-000000000001"
 
 class PacketTests(SynchronousTestCase):
     def test_an_envelope_carries_its_message_under_the_given_ids(self) -> None:
-        packet = Envelope(ImMsg(msg_type=TEXT, msg_body="你好", receiver_id=2)).packet(0x01020304, MSG_ID)
-        message = ImMsg(msg_id=MSG_ID, msg_type=TEXT, msg_body="你好", receiver_id=2)
+        packet = Envelope(ImMsg(msg_type=MsgType.TEXT, msg_body="你好", receiver_id=2)).packet(0x01020304, MSG_ID)
+        message = ImMsg(msg_id=MSG_ID, msg_type=MsgType.TEXT, msg_body="你好", receiver_id=2)
         assert packet == encode(Command.IM_SEND_MSG, 0x01020304, message.SerializeToString())
 
     def test_a_push_is_acked_by_its_header_alone(self) -> None:

@@ -2,13 +2,13 @@
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from imd.cli.bench.chat import CONTROL, TEXT
 from imd.cli.bench.conversation import Conversation
 from imd.wire.bodies import ImMsg
+from imd.wire.enums import MsgType
 
 
 def stored(*messages: tuple[str, int, int]) -> list[ImMsg]:
-    return [ImMsg(msg_id=name, sender_id=uid, seq_id=seq, msg_type=TEXT) for name, uid, seq in messages]
+    return [ImMsg(msg_id=name, sender_id=uid, seq_id=seq, msg_type=MsgType.TEXT) for name, uid, seq in messages]
 
 
 class ConversationTests(SynchronousTestCase):
@@ -26,7 +26,7 @@ class ConversationTests(SynchronousTestCase):
         self.conversation = Conversation("the group", "g", (1,))
         stream = self.conversation.streams[1]
         stream.acked(stream.sent("a0", 0.0), "a0", 2)
-        creation = ImMsg(msg_id="c", sender_id=1, seq_id=1, msg_type=CONTROL)
+        creation = ImMsg(msg_id="c", sender_id=1, seq_id=1, msg_type=MsgType.CONTROL)
         assert self.conversation.compare([creation, *stored(("a0", 1, 2))]) == []
 
     def test_an_acked_message_that_is_gone_is_found(self) -> None:

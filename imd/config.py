@@ -57,9 +57,11 @@ class Storage(Struct, frozen=True, kw_only=True):
 
 
 class Presence(Struct, frozen=True, kw_only=True):
-    """Where it is kept who is online."""
+    """Where it is kept who is online, and how that is told."""
 
     url: Annotated[str, Meta(pattern=r"\Amemory:\Z", description="memory:, the only one in this release,")] = "memory:"
+    grace_seconds: _Seconds = 5.0
+    max_watched: Annotated[int, Meta(ge=1, le=10_000)] = 500
 
 
 class Gateway(Struct, frozen=True, kw_only=True):
@@ -84,13 +86,28 @@ class Delivery(Struct, frozen=True, kw_only=True):
     sweep_users_per_second: Annotated[int, Meta(ge=1, le=1_000_000)] = 2000
     sweep_attempts: Annotated[int, Meta(ge=1, le=100)] = 3
     max_unacked: Annotated[int, Meta(ge=1, le=1_000_000)] = 20_000
+    broadcast_per_second: Annotated[int, Meta(ge=100, le=1_000_000)] = 10_000
+
+
+class Messages(Struct, frozen=True, kw_only=True):
+    """What may be done to a message that is sent, and how long messages are kept."""
+
+    revoke_seconds: Annotated[float, Meta(ge=0, le=365 * 86_400)] = 120.0
+    keep_days: Annotated[float, Meta(ge=0, le=36_500)] = 0.0
+
+
+class Notices(Struct, frozen=True, kw_only=True):
+    """How long notices wait for their recipients."""
+
+    keep_days: Annotated[float, Meta(gt=0, le=3650)] = 30.0
 
 
 class Groups(Struct, frozen=True, kw_only=True):
-    """How large groups get, and how many have their members in memory."""
+    """How large groups get, how many have their members in memory, and up to what size receipts are pushed."""
 
     max_members: Annotated[int, Meta(ge=2, le=100_000)] = 500
     cached: Annotated[int, Meta(ge=1, le=10_000_000)] = 10_000
+    receipt_members: Annotated[int, Meta(ge=0, le=100_000)] = 100
 
 
 class Config(Struct, frozen=True, kw_only=True):
@@ -102,6 +119,8 @@ class Config(Struct, frozen=True, kw_only=True):
     presence: Presence = field(default_factory=Presence)
     gateway: Gateway = field(default_factory=Gateway)
     delivery: Delivery = field(default_factory=Delivery)
+    messages: Messages = field(default_factory=Messages)
+    notices: Notices = field(default_factory=Notices)
     groups: Groups = field(default_factory=Groups)
 
     @property

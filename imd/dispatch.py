@@ -23,7 +23,7 @@ from imd.errors import (
     TooLargeError,
     UnknownCommandError,
 )
-from imd.ports import ISession
+from imd.ports.delivery import ISession
 from imd.wire.packet import ACK, DEFLATE, MAX_BODY_BEFORE_LOGIN, InflateError, InflateLimitError, Packet, inflate
 from imd.wire.results import Result
 

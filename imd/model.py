@@ -7,7 +7,8 @@ from dataclasses import dataclass
 class Identity:
     """Whom a token belongs to, as the SSO says.
 
-    ``name`` is empty where the SSO gives none; ``expires`` is in seconds since the epoch, 0 for never.
+    ``name`` is empty where the SSO gives none; ``expires``, in seconds since the epoch, is when a session of it
+    ends, 0 for never.
     """
 
     uid: int

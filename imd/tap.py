@@ -29,13 +29,19 @@ from imd.gateway.factory import Gateway
 from imd.gateway.limits import Limits
 from imd.gateway.outbox import Outbox
 from imd.gateway.sessions import Sessions
+from imd.logic.broadcasts import Broadcasts
 from imd.logic.chat import Chat
-from imd.logic.commands import acks, routes
+from imd.logic.commands import Services, acks, routes
 from imd.logic.groups import Groups
 from imd.logic.history import History
 from imd.logic.login import Login
 from imd.logic.members import MembersCache
+from imd.logic.notices import Notices
+from imd.logic.presence import PresenceWatch
 from imd.logic.receipts import Receipts
+from imd.logic.removal import Removal
+from imd.logic.retention import Retention
+from imd.logic.settings import Settings
 from imd.logic.sweep import Sweep
 from imd.node import DataLock, notify_systemd
 from imd.presence.memory import MemoryPresence
@@ -47,6 +53,11 @@ from imd.wire.commands import Command
 
 BAD_CONFIGURATION = 78
 IN_USE = 1
+
+PRESENCE_DELAY = 0.05
+"""Seconds in which changes of presence gather, to be told together."""
+
+_DAY_MS = 86_400_000
 
 RECONNECT_WITHIN_MS = 2000
 """Clients of a node that stops come back spread over this time."""
@@ -148,10 +159,20 @@ class Daemon(Service):
             cache_mib=storage.cache_mib,
             max_body=gateway.max_body,
         )
-        chat = Chat(store, sessions, MembersCache(config.groups.cached))
+        broadcasts = Broadcasts(reactor, sessions, delivery.broadcast_per_second)
+        chat = Chat(store, sessions, MembersCache(config.groups.cached), broadcasts)
+        presence = MemoryPresence()
+        self._watch = watch = PresenceWatch(
+            reactor,
+            presence,
+            store,
+            grace=config.presence.grace_seconds,
+            delay=PRESENCE_DELAY,
+            max_watched=config.presence.max_watched,
+        )
         self._login = login = Login(
             JwtSso(secret, config.sso.leeway_seconds, time.time),
-            MemoryPresence(),
+            presence,
             store,
             sessions,
             _now,
@@ -162,10 +183,25 @@ class Daemon(Service):
                 node=config.server.node,
                 max_body=gateway.max_body,
             ),
+            watch.closed,
         )
-        self._receipts = receipts = Receipts(reactor, store, delivery.ack_delay_ms / 1000)
-        groups = Groups(store, config.groups.max_members, lambda: str(uuid.uuid4()))
-        table = routes(login, chat, groups, History(store), receipts)
+        ack_delay = delivery.ack_delay_ms / 1000
+        self._receipts = receipts = Receipts(reactor, store, sessions, ack_delay, config.groups.receipt_members)
+        self._notices = notices = Notices(
+            reactor, store, store, sessions, _now, keep_ms=int(config.notices.keep_days * _DAY_MS), delay=ack_delay
+        )
+        services = Services(
+            login=login,
+            chat=chat,
+            receipts=receipts,
+            history=History(store, store),
+            removal=Removal(store, sessions, _new_id, int(config.messages.revoke_seconds * 1000)),
+            groups=Groups(store, notices, config.groups.max_members, _new_id),
+            settings=Settings(store, store, sessions, watch.blocked),
+            notices=notices,
+            presence=watch,
+        )
+        self._retention = Retention(reactor, store, _now, max_age_ms=int(config.messages.keep_days * _DAY_MS))
         self._sweep = Sweep(
             reactor,
             store,
@@ -186,11 +222,13 @@ class Daemon(Service):
             packets_per_second=gateway.packets_per_second,
             bytes_per_second=gateway.bytes_per_second,
         )
-        dispatcher = Dispatcher(table, acks(receipts), gateway.max_body)
+        dispatcher = Dispatcher(routes(services), acks(receipts), gateway.max_body)
         self._gateway = Gateway(reactor, dispatcher, sessions, outbox, limits, login.closed)
         store.start()
         self._gateway.wheel.start()
         self._sweep.start()
+        self._notices.start()
+        self._retention.start()
         # READY=1 promises that a SIGTERM drains, so it waits until the reactor has set its signal handlers.
         reactor.callWhenRunning(signal.signal, signal.SIGTERM, self._terminated)
         reactor.callWhenRunning(self._listen)
@@ -256,6 +294,9 @@ class Daemon(Service):
         self._log.info("stopping: {n} sessions are told to reconnect", n=len(self._sessions))
         self._login.drain()
         self._sweep.stop()
+        self._watch.stop()
+        self._notices.stop()
+        self._retention.stop()
         for port in self._ports:
             await maybeDeferred(port.stopListening)
         for session in self._sessions.everyone():
@@ -263,7 +304,9 @@ class Daemon(Service):
             notice = CloseChannel(reason="the node is being stopped", reconnect_after_ms=later)
             session.send(Command.CLOSE_CHANNEL, notice.SerializeToString())
         self._receipts.flush()
+        self._notices.flush()
         await self._store.stop()
+        self._receipts.flush()  # read marks that came meanwhile are refused
         await deferLater(self._reactor, 0)  # the last reads are answered in this turn
         for connection in self._gateway.connections():
             connection.close()
@@ -292,6 +335,10 @@ def _make_folder(data: Path) -> None:
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError(f"The data folder {data} can't be made: {error.strerror}.") from error
+
+
+def _new_id() -> str:
+    return str(uuid.uuid4())
 
 
 def _now() -> int:

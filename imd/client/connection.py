@@ -12,8 +12,8 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 
 from imd.client.errors import BusyError, ClosedError, ResultError, TimedOutError
-from imd.wire.bodies import Error, Heartbeat, ImMsg, UserLogin, UserLoginAck
-from imd.wire.commands import BODIES, EMPTY, Command
+from imd.wire.bodies import Empty, Error, Heartbeat, ImMsg, UserLogin, UserLoginAck
+from imd.wire.commands import BODIES, Command
 from imd.wire.packet import (
     ACK,
     DEFLATE,
@@ -93,7 +93,7 @@ class Connection(Protocol):
         if len(self._pending) >= MAX_PENDING:
             return fail(BusyError(f"{MAX_PENDING} requests wait for their answers already"))
         answered: Deferred[Any] = Deferred()
-        pending = _Pending(command, BODIES[command].answer or EMPTY, answered, self._clock.seconds() + self._timeout)
+        pending = _Pending(command, BODIES[command].answer or Empty, answered, self._clock.seconds() + self._timeout)
         self._pending[self._send(command, body)] = pending
         if self._expiry is None:
             self._expiry = self._clock.callLater(self._timeout, self._expire)

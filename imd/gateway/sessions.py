@@ -11,7 +11,7 @@ from zope.interface import implementer
 from imd.errors import RefusedError
 from imd.gateway.outbox import Outbox
 from imd.model import Identity
-from imd.ports import Acknowledged, IDelivery, ISession, Push
+from imd.ports.delivery import Acknowledged, IDelivery, ISession, Push
 from imd.wire.bodies import KickNotice
 from imd.wire.commands import Command
 from imd.wire.packet import ACK, encode, encode_deflated, encode_error
@@ -71,7 +71,7 @@ class Session:
         self.expires = 0
         self.since = 0.0
         self._traces: dict[int, str] | None = None
-        self._pushed: dict[str, list[tuple[int, int]]] | None = None
+        self._pushed: dict[str, list[tuple[int, int, int]]] | None = None
 
     @property
     def is_open(self) -> bool:
@@ -90,6 +90,13 @@ class Session:
         """Send a notice."""
         self._channel.send(self._encode(command, self._sessions.next_trace_id(), body, 0))
 
+    def tell(self, command: int, body: bytes, packet: bytes) -> None:
+        """Send a notice that is encoded already, for who does not compress."""
+        if self.deflates:
+            self.send(command, body)
+        else:
+            self._channel.send(packet)
+
     def _encode(self, command: int, trace_id: int, body: bytes, flags: int) -> bytes:
         if self.deflates:
             return encode_deflated(command, trace_id, body, flags)
@@ -97,7 +104,7 @@ class Session:
 
     def push(self, push: Push) -> None:
         """Push a message that waits for its ACK."""
-        trace_id, group_id, seq_id, body, packet = push
+        trace_id, group_id, seq_id, sender, body, packet = push
         traces, pushed = self._traces, self._pushed
         if traces is None or pushed is None:
             traces = self._traces = {}
@@ -109,11 +116,11 @@ class Session:
         traces[trace_id] = group_id
         of_group = pushed.get(group_id)
         if of_group is None:
-            pushed[group_id] = [(seq_id, trace_id)]
+            pushed[group_id] = [(seq_id, trace_id, sender)]
         elif seq_id > of_group[-1][0]:
-            of_group.append((seq_id, trace_id))
+            of_group.append((seq_id, trace_id, sender))
         else:  # pushed again
-            insort(of_group, (seq_id, trace_id))
+            insort(of_group, (seq_id, trace_id, sender))
         if self.deflates:
             packet = encode_deflated(Command.IM_SEND_MSG, trace_id, body)
         self._channel.send(packet)
@@ -127,13 +134,16 @@ class Session:
         waiting = pushed[group_id]
         if len(waiting) == 1:
             del traces[trace_id], pushed[group_id]
-            return Acknowledged(group_id, [waiting[0][0]])
+            seq_id, _, sender = waiting[0]
+            return Acknowledged(group_id, [seq_id], (sender,))
         covered: list[int] = []
+        senders: set[int] = set()
         upto = math.inf
-        for seq_id, trace in waiting:  # ascending by seq, so that an ACK costs what it covers
+        for seq_id, trace, sender in waiting:  # ascending by seq, so that an ACK costs what it covers
             if seq_id > upto:
                 break
             covered.append(seq_id)
+            senders.add(sender)
             del traces[trace]
             if trace == trace_id:
                 upto = seq_id
@@ -141,7 +151,7 @@ class Session:
             del pushed[group_id]
         else:
             del waiting[: len(covered)]
-        return Acknowledged(group_id, covered)
+        return Acknowledged(group_id, covered, senders)
 
     def log_in(self, uid: int, client_type: int, session_id: str, identity: Identity) -> None:
         """Bind the session to its user."""
@@ -220,11 +230,16 @@ class Sessions:
                 for session in sessions:
                     session.push(push)
 
-    def copy(self, body: bytes, uid: int, origin: ISession | None) -> None:
-        """Send a message to the sender's sessions but ``origin``."""
-        for session in self._by_uid.get(uid, ()):
-            if session is not origin:
-                session.send(Command.IM_SEND_MSG, body)
+    def tell(self, command: int, body: bytes, uids: Iterable[int], but: ISession | None = None) -> int:
+        """Send a packet to every session of ``uids`` but ``but``, encoded once; return how many there were."""
+        packet = encode(command, self.next_trace_id(), body)
+        told = 0
+        for uid in uids:
+            for session in self._by_uid.get(uid, ()):
+                if session is not but:
+                    session.tell(command, body, packet)
+                    told += 1
+        return told
 
     def hold(self) -> None:
         """Queue what is sent from here on."""

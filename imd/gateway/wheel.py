@@ -4,6 +4,7 @@ from typing import Protocol
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
 
 
 class Watched(Protocol):
@@ -23,6 +24,8 @@ class Wheel:
 
     ``tick`` is the resolution in seconds: an object expires at most two ticks late, never early.
     """
+
+    _log = Logger()
 
     def __init__(self, clock: IReactorTime, tick: float) -> None:
         self._clock = clock
@@ -57,10 +60,13 @@ class Wheel:
     def _turn(self) -> None:
         now = self._clock.seconds()
         for watched in self._due(int(now / self._tick)):
-            if watched.deadline() <= now:
-                watched.expire()
-            else:
-                self.watch(watched)
+            try:
+                if watched.deadline() <= now:
+                    watched.expire()
+                else:
+                    self.watch(watched)
+            except Exception:  # the wheel turns on for the others
+                self._log.failure("a deadline could not be kept")
 
     def _due(self, now: int) -> list[Watched]:
         due: list[Watched] = []

@@ -7,7 +7,10 @@ from twisted.logger import Logger
 
 from imd.errors import BadRequestError, ConflictError, UnavailableError
 from imd.logic.ids import check_uid
-from imd.ports import IDelivery, IMessageStore, IPresence, ISession, ISso, Location
+from imd.ports.delivery import IDelivery, ISession
+from imd.ports.presence import IPresence, Location
+from imd.ports.sso import ISso
+from imd.ports.users import IUserStore
 from imd.wire.bodies import Heartbeat, HeartbeatAck, KickUser, KickUserAck, UserLogin, UserLoginAck, UserLogout
 from imd.wire.commands import Command
 from imd.wire.results import KickReason
@@ -21,7 +24,7 @@ class Login:
     """Binds sessions to users, and takes them away again.
 
     ``now`` gives milliseconds since the epoch, ``new_session_id`` an id that nobody guesses; ``greeting`` is what
-    every USER_LOGIN ACK tells beside them.
+    every USER_LOGIN ACK tells beside them; ``on_leave`` is told of each session that ends.
     """
 
     _log = Logger()
@@ -30,22 +33,24 @@ class Login:
         self,
         sso: ISso,
         presence: IPresence,
-        store: IMessageStore,
+        users: IUserStore,
         delivery: IDelivery,
         now: Callable[[], int],
         new_session_id: Callable[[], str],
         greeting: UserLoginAck,
+        on_leave: Callable[[ISession], None],
     ) -> None:
         self._sso = sso
         self._presence = presence
-        self._store = store
+        self._users = users
         self._delivery = delivery
         self._now = now
         self._new_session_id = new_session_id
         self._greeting = greeting
         self._node = greeting.node
+        self._on_leave = on_leave
         self._logging_in: set[ISession] = set()
-        self._known: set[int] = set()
+        self._known: dict[int, str] = {}
         self._is_draining = False
 
     def drain(self) -> None:
@@ -71,11 +76,11 @@ class Login:
 
     async def _bind(self, session: ISession, uid: int, request: UserLogin) -> UserLoginAck:
         identity = await self._sso.verify(uid, request.token)
-        if uid not in self._known:
-            await self._store.remember_user(uid)
+        if self._known.get(uid) != identity.name:
+            await self._users.remember_user(uid, identity.name)
             if len(self._known) >= MAX_KNOWN_USERS:
                 self._known.clear()
-            self._known.add(uid)
+            self._known[uid] = identity.name
         location = Location(self._node, self._new_session_id())
         replaced = await self._presence.login(uid, request.client_type, location)
         if session.is_open:
@@ -99,6 +104,7 @@ class Login:
 
     def closed(self, session: ISession) -> None:
         """A logged-in session's connection is gone."""
+        self._on_leave(session)
         left = Deferred.fromCoroutine(self._leave(session))
         left.addErrback(lambda failure: self._log.failure("presence could not be freed", failure))
 

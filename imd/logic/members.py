@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 
-from imd.ports import Members
+from imd.ports.messages import Members
 
 
 class MembersCache:

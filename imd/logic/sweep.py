@@ -10,7 +10,8 @@ from twisted.logger import Logger
 
 from imd.errors import UnavailableError
 from imd.logic.chat import Chat
-from imd.ports import IDelivery, IMessageStore, Overdue, OverdueCursor
+from imd.ports.delivery import IDelivery
+from imd.ports.messages import IMessageStore, Overdue, OverdueCursor
 
 ROUND_STEPS = 5
 """Steps in which everybody online is looked at once, as long as that stays within users_per_step."""
@@ -97,7 +98,10 @@ class Sweep:
             for cursor in step:
                 overdue = found.get(cursor.uid)
                 if overdue is not None and overdue.messages:
-                    self._push_again(overdue)  # what follows has its turn once these are ACKed
+                    try:
+                        self._push_again(overdue)  # what follows has its turn once these are ACKed
+                    except Exception:  # the others are looked after all the same
+                        self._log.failure("messages of uid {uid} could not be pushed again", uid=cursor.uid)
                 elif overdue is not None and overdue.next is not None:
                     self._round.insert(0, overdue.next)
                 else:

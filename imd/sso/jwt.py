@@ -1,5 +1,6 @@
 """Tokens signed with a shared secret: JSON Web Tokens (RFC 7519), HS256 only."""
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -9,7 +10,7 @@ from zope.interface import implementer
 
 from imd.errors import AuthExpiredError, AuthFailedError
 from imd.model import Identity
-from imd.ports import ISso
+from imd.ports.sso import ISso
 
 MAX_NAME = 128
 """Characters of the claim ``name`` that are kept."""
@@ -59,7 +60,7 @@ class JwtSso:
             uid=uid,
             name=_text(name)[:MAX_NAME] if isinstance(name, str) else "",
             is_admin=claims.get(_ROLE) == _ADMIN,
-            expires=expires,
+            expires=math.ceil(expires + self._leeway),
         )
 
 
@@ -82,8 +83,8 @@ def _seconds(claims: Mapping[str, Any], claim: str, default: int) -> int:
     value = claims.get(claim, default)
     if isinstance(value, int | float) and not isinstance(value, bool):
         try:
-            return int(value)
-        except (ValueError, OverflowError):  # JSON as Python reads it has NaN and Infinity
+            return int(float(value))
+        except (ValueError, OverflowError):  # JSON as Python reads it has NaN, Infinity and integers of any length
             pass
     raise AuthFailedError(f"the token's {claim} has to be a number of seconds since the epoch")
 

@@ -1,130 +1,158 @@
 """Groups: applying what logic decides, inside the transaction that locks the group."""
 
-import json
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import delete, insert, select, update
 
 from imd.errors import NotInGroupError
-from imd.ports import Committed, Decide, Group, GroupChange, Member, NewGroup, Stored
-from imd.storage.commit import Transaction
-from imd.storage.conversations import read_conversations
+from imd.ports.groups import Decide, Group, GroupChange, Member, NewGroup
+from imd.ports.messages import Committed, Stored
+from imd.storage.append import Append
+from imd.storage.control import control_message
+from imd.storage.conversations import Conversations
 from imd.storage.schema import x_conversation, x_group, x_inbox
-from imd.wire.bodies import ImGroup, ImMsg
-from imd.wire.enums import GroupType, MsgType, Role
+from imd.storage.transaction import Transaction
+from imd.wire.bodies import ImGroup
+from imd.wire.enums import GroupType, Role
 
 
-def create_group(transaction: Transaction, new: NewGroup, by: int, msg_id: str) -> ImGroup:
-    """Make a group with its members and the control message ``create``; one that exists is left as it is."""
-    connection = transaction.connection
-    exists = connection.execute(select(x_group.c.group_id).where(x_group.c.group_id == new.group_id)).first()
-    if exists is None:
+class Groups:
+    """Makes and changes groups."""
+
+    def __init__(self, append: Append, conversations: Conversations) -> None:
+        self._append = append
+        self._conversations = conversations
+
+    def create(self, transaction: Transaction, new: NewGroup, by: int, msg_id: str) -> ImGroup:
+        """Make a group with its members and the control message ``create``; one that exists is left as it is."""
+        connection = transaction.connection
+        exists = connection.execute(select(x_group.c.group_id).where(x_group.c.group_id == new.group_id)).first()
+        if exists is None:
+            connection.execute(
+                insert(x_group).values(
+                    group_id=new.group_id,
+                    group_type=GroupType.GROUP,
+                    group_name=new.group_name,
+                    avatar=new.avatar,
+                    extra=new.extra,
+                    owner_id=new.owner_id,
+                    join_policy=new.join_policy,
+                    created=transaction.time,
+                )
+            )
+            change = GroupChange(
+                op="create",
+                uids=(new.owner_id, *new.member_ids),
+                value=new.group_name,
+                join=(new.owner_id, *new.member_ids),
+                roles={new.owner_id: Role.OWNER},
+            )
+            self._apply(transaction, new.group_id, by, msg_id, change, {})
+        return self._view(transaction, new.group_id, by)
+
+    def change(self, transaction: Transaction, group_id: str, by: int, msg_id: str, decide: Decide) -> ImGroup:
+        """Lock the group, ask ``decide``, and apply what it says."""
+        connection = transaction.connection
+        # The first write takes the row's lock, so that two nodes decide one after the other.
         connection.execute(
-            x_group.insert().values(
-                group_id=new.group_id,
-                group_type=GroupType.GROUP,
-                group_name=new.group_name,
-                avatar=new.avatar,
-                extra=new.extra,
-                owner_id=new.owner_id,
-                join_policy=new.join_policy,
-                created=transaction.time,
+            update(x_group).where(x_group.c.group_id == group_id).values(group_type=x_group.c.group_type)
+        )
+        row = connection.execute(
+            select(x_group).where(x_group.c.group_id == group_id, x_group.c.group_type == GroupType.GROUP)
+        ).one_or_none()
+        if row is None:
+            raise NotInGroupError(f"you are not in the group {group_id}")
+        members = _members(transaction, group_id)
+        change = decide(
+            Group(
+                group_id=group_id,
+                group_name=row.group_name,
+                avatar=row.avatar,
+                announcement=row.announcement,
+                extra=row.extra,
+                owner_id=row.owner_id,
+                join_policy=row.join_policy,
+                mute_until=row.mute_until,
+                is_dismissed=bool(row.is_dismissed),
+                members=members,
+                now=transaction.time,
             )
         )
-        change = GroupChange(
-            op="create",
-            uids=(new.owner_id, *new.member_ids),
-            value=new.group_name,
-            join=(new.owner_id, *new.member_ids),
-            roles={new.owner_id: Role.OWNER},
+        if change is not None:
+            self._apply(transaction, group_id, by, msg_id, change, members)
+        return self._view(transaction, group_id, by)
+
+    def _apply(
+        self,
+        transaction: Transaction,
+        group_id: str,
+        by: int,
+        msg_id: str,
+        change: GroupChange,
+        before: Mapping[int, Member],
+    ) -> None:
+        connection, time = transaction.connection, transaction.time
+        count = len(before.keys() | set(change.join)) - len(change.leave)
+        connection.execute(
+            update(x_group)
+            .where(x_group.c.group_id == group_id)
+            .values(member_version=x_group.c.member_version + 1, member_count=count, **change.fields)
         )
-        _apply(transaction, new.group_id, by, msg_id, change, {})
-    return _view(transaction, new.group_id, by)
-
-
-def change_group(transaction: Transaction, group_id: str, by: int, msg_id: str, decide: Decide) -> ImGroup:
-    """Lock the group, ask ``decide``, and apply what it says."""
-    connection = transaction.connection
-    # The first write takes the row's lock, so that two nodes decide one after the other.
-    connection.execute(x_group.update().where(x_group.c.group_id == group_id).values(group_type=x_group.c.group_type))
-    row = connection.execute(
-        select(x_group).where(x_group.c.group_id == group_id, x_group.c.group_type == GroupType.GROUP)
-    ).one_or_none()
-    if row is None:
-        raise NotInGroupError(f"you are not in the group {group_id}")
-    members = _members(transaction, group_id)
-    change = decide(
-        Group(
-            group_id=group_id,
-            group_name=row.group_name,
-            avatar=row.avatar,
-            extra=row.extra,
-            owner_id=row.owner_id,
-            join_policy=row.join_policy,
-            mute_all=row.mute_all,
-            is_dismissed=bool(row.is_dismissed),
-            members=members,
+        receivers = [uid for uid in sorted(before.keys() | set(change.join)) if uid != by]
+        message = control_message(
+            msg_id, by, group_id, GroupType.GROUP, op=change.op, uids=change.uids, value=change.value
         )
-    )
-    if change is not None:
-        _apply(transaction, group_id, by, msg_id, change, members)
-    return _view(transaction, group_id, by)
+        seq_id = self._append.control(transaction, message, receivers)
+        _join(transaction, group_id, change.join, seq_id)
+        for uid, is_quit in change.leave.items():
+            _update(transaction, group_id, uid, is_quit=is_quit, max_seq=seq_id, role=0, at_seq=0, update_time=time)
+        for uid, role in change.roles.items():
+            _update(transaction, group_id, uid, role=role, update_time=time)
+        for uid, until in change.mutes.items():
+            _update(transaction, group_id, uid, mute_until=until, update_time=time)
+        version = connection.execute(
+            select(x_group.c.member_version).where(x_group.c.group_id == group_id)
+        ).scalar_one()
+        members = self._append.members(connection, group_id, version)
+        transaction.committed.append(Committed(None, Stored(message, receivers, members)))
 
-
-def _apply(
-    transaction: Transaction, group_id: str, by: int, msg_id: str, change: GroupChange, before: Mapping[int, Member]
-) -> None:
-    connection, time = transaction.connection, transaction.time
-    count = len(before.keys() | set(change.join)) - len(change.leave)
-    connection.execute(
-        x_group.update()
-        .where(x_group.c.group_id == group_id)
-        .values(member_version=x_group.c.member_version + 1, member_count=count, **change.fields)
-    )
-    receivers = [uid for uid in sorted(before.keys() | set(change.join)) if uid != by]
-    message = _control(group_id, by, msg_id, change)
-    seq_id = transaction.commit.append_control(transaction, message, b"", receivers)
-    _join(transaction, group_id, change.join, seq_id)
-    for uid, is_quit in change.leave.items():
-        _update(transaction, group_id, uid, is_quit=is_quit, max_seq=seq_id, role=0, update_time=time)
-    for uid, role in change.roles.items():
-        _update(transaction, group_id, uid, role=role, update_time=time)
-    version = connection.execute(select(x_group.c.member_version).where(x_group.c.group_id == group_id)).scalar_one()
-    members = transaction.commit.members(connection, group_id, version)
-    transaction.committed.append(Committed(None, Stored(message, receivers, members)))
+    def _view(self, transaction: Transaction, group_id: str, uid: int) -> ImGroup:
+        mine = self._conversations.read(transaction.connection, uid, [group_id], transaction.time)
+        if group_id not in mine:
+            raise NotInGroupError(f"you are not in the group {group_id}")
+        return mine[group_id]
 
 
 def _join(transaction: Transaction, group_id: str, uids: Sequence[int], seq_id: int) -> None:
     """Let ``uids`` see the group from their join message on (rule 9)."""
     connection, time = transaction.connection, transaction.time
     before = seq_id - 1
+    counted = connection.execute(select(x_group.c.counted).where(x_group.c.group_id == group_id)).scalar_one()
     for uid in uids:
         connection.execute(
-            x_inbox.delete().where(x_inbox.c.uid == uid, x_inbox.c.group_id == group_id, x_inbox.c.seq_id <= before)
+            delete(x_inbox).where(x_inbox.c.uid == uid, x_inbox.c.group_id == group_id, x_inbox.c.seq_id <= before)
         )
         row = (x_conversation.c.uid == uid) & (x_conversation.c.group_id == group_id)
         fresh = {
             "init_seq": before,
             "read_seq": before,
             "receive_seq": before,
+            "seen": counted,
             "max_seq": 0,
             "is_quit": 0,
             "role": Role.MEMBER,
-            "mute_until": 0,
             "at_seq": 0,
             "joined_time": time,
             "update_time": time,
-        }
-        if not connection.execute(x_conversation.update().where(row).values(fresh)).rowcount:
-            connection.execute(
-                x_conversation.insert().values(uid=uid, group_id=group_id, group_type=GroupType.GROUP, **fresh)
-            )
+        }  # and not mute_until: who leaves and comes back stays muted
+        if not connection.execute(update(x_conversation).where(row).values(fresh)).rowcount:
+            fresh |= {"uid": uid, "group_id": group_id, "group_type": GroupType.GROUP}
+            connection.execute(insert(x_conversation).values(fresh))
 
 
-def _update(transaction: Transaction, group_id: str, uid: int, **values: Any) -> None:
+def _update(transaction: Transaction, group_id: str, uid: int, **values: int) -> None:
     row = (x_conversation.c.uid == uid) & (x_conversation.c.group_id == group_id)
-    transaction.connection.execute(x_conversation.update().where(row).values(values))
+    transaction.connection.execute(update(x_conversation).where(row).values(values))
 
 
 def _members(transaction: Transaction, group_id: str) -> dict[int, Member]:
@@ -135,23 +163,3 @@ def _members(transaction: Transaction, group_id: str) -> dict[int, Member]:
         .order_by(columns.uid)
     )
     return {row.uid: Member(row.uid, row.role, row.mute_until, row.joined_time) for row in rows}
-
-
-def _control(group_id: str, by: int, msg_id: str, change: GroupChange) -> ImMsg:
-    body = {"op": change.op, "by": by, "uids": list(change.uids), "msg_id": "", "seq_id": 0, "value": change.value}
-    return ImMsg(
-        msg_id=msg_id,
-        msg_type=MsgType.CONTROL,
-        msg_body=json.dumps(body, ensure_ascii=False, separators=(",", ":")),
-        sender_id=by,
-        group_id=group_id,
-        group_type=GroupType.GROUP,
-        whether_non_count=1,
-    )
-
-
-def _view(transaction: Transaction, group_id: str, uid: int) -> ImGroup:
-    mine = read_conversations(transaction.connection, uid, [group_id])
-    if group_id not in mine:
-        raise NotInGroupError(f"you are not in the group {group_id}")
-    return mine[group_id]

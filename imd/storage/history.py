@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, Dialect, text
 
 from imd.errors import NotInGroupError
-from imd.ports import Overdue, OverdueCursor
+from imd.ports.messages import Overdue, OverdueCursor, Span
+from imd.storage.conversations import tombstone
 from imd.storage.rows import READ_COLUMNS, message_of
 from imd.storage.sql import positional
 from imd.wire.bodies import ImMsg, UserData
@@ -23,7 +24,8 @@ class History:
         self._max_body = max_body
         self._membership_sql = positional(
             text(
-                "SELECT c.init_seq, c.read_seq, CASE WHEN c.is_quit = 0 THEN g.max_seq ELSE c.max_seq END"
+                "SELECT c.init_seq, g.floor_seq, c.read_seq,"
+                " CASE WHEN c.is_quit = 0 THEN g.max_seq ELSE c.max_seq END"
                 " FROM x_conversation AS c JOIN x_group AS g ON g.group_id = c.group_id"
                 " WHERE c.uid = :uid AND c.group_id = :group_id"
             ),
@@ -34,6 +36,20 @@ class History:
                 f"SELECT {', '.join(READ_COLUMNS)} FROM x_message"
                 " WHERE group_id = :group_id AND seq_id > :after AND seq_id < :before"
                 " ORDER BY seq_id DESC LIMIT :page_size"
+            ),
+            dialect,
+        )
+        self._hidden_sql = positional(
+            text(
+                "SELECT seq_id FROM x_hidden WHERE uid = :uid AND group_id = :group_id"
+                " AND seq_id BETWEEN :low AND :high"
+            ),
+            dialect,
+        )
+        self._senders_sql = positional(
+            text(
+                "SELECT DISTINCT sender_id FROM x_message"
+                " WHERE group_id = :group_id AND seq_id > :after AND seq_id <= :upto"
             ),
             dialect,
         )
@@ -62,14 +78,21 @@ class History:
         membership = connection.exec_driver_sql(self._membership_sql, (uid, group_id)).one_or_none()
         if membership is None:
             raise NotInGroupError(f"you are not in the group {group_id}")
-        init_seq, read_seq, max_seq = membership
-        after = max(after, init_seq)
+        init_seq, floor_seq, read_seq, max_seq = membership
+        after = max(after, init_seq, floor_seq)
         before = min(before, max_seq + 1) if before else max_seq + 1
         rows = connection.exec_driver_sql(self._page_sql, (group_id, after, before, page_size)).all()
+        hidden: set[int] = set()
+        if rows:
+            span = (uid, group_id, rows[-1][1], rows[0][1])
+            hidden = set(connection.exec_driver_sql(self._hidden_sql, span).scalars())
         messages: list[ImMsg] = []
         size = 0
         for row in rows:
-            message = message_of(row, uid, read_seq)
+            if row[1] in hidden:
+                message = tombstone(group_id, row[17], row[1])
+            else:
+                message = message_of(row, uid, read_seq)
             size += message.ByteSize() + 8
             if size > self._max_body and messages:
                 break
@@ -77,6 +100,13 @@ class History:
         messages.reverse()
         has_more = bool(messages) and messages[0].seq_id > after + 1
         return UserData(messages=messages, has_more=has_more)
+
+    def senders(self, connection: Connection, spans: Sequence[Span]) -> list[set[int]]:
+        """Return who sent the messages of each span."""
+        return [
+            set(connection.exec_driver_sql(self._senders_sql, (group_id, after, upto)).scalars())
+            for _, group_id, after, upto in spans
+        ]
 
     def overdue(self, connection: Connection, cursors: Sequence[OverdueCursor], before: int) -> list[Overdue]:
         """For each user, those of the next OVERDUE_PAGE rows of the inbox that were stored before ``before`` (ms).

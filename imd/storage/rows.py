@@ -5,6 +5,7 @@ from typing import Any
 
 from imd.wire.bodies import ImMsg
 from imd.wire.enums import GroupType, Status
+from imd.wire.single import peer_of
 
 MESSAGE_COLUMNS = (
     "group_id",
@@ -32,6 +33,11 @@ MESSAGE_COLUMNS = (
 """The order in which rows are written; all but the digest are read back."""
 
 READ_COLUMNS = MESSAGE_COLUMNS[:-1]
+
+AT_UIDS = MESSAGE_COLUMNS.index("at_uids")
+
+# An enum's member costs a call to look up, which counts here.
+_SINGLE, _READ, _UNREAD = int(GroupType.SINGLE), int(Status.READ), int(Status.UNREAD)
 
 LAST_MESSAGE_BODY = 256
 """Bytes of msg_body that a list shows of the last message."""
@@ -67,38 +73,67 @@ def row_of(message: ImMsg, digest: bytes) -> tuple[Any, ...]:
 
 def message_of(row: Sequence[Any], reader: int = 0, read_seq: int = 0) -> ImMsg:
     """Return the message of a row of READ_COLUMNS as ``reader`` sees it (status 0, -3 or -4)."""
-    group_id, seq_id, sender_id, group_type, at_uids = row[0], row[1], row[6], row[17], row[19]
-    if reader == sender_id:
-        status = 0
-    else:
-        status = Status.READ if seq_id <= read_seq else Status.UNREAD
-    message = ImMsg(
-        group_id=group_id,
-        seq_id=seq_id,
-        msg_id=row[2],
-        msg_type=row[3],
-        msg_body=row[4],
-        send_time=row[5],
-        sender_id=sender_id,
-        sender_name=row[7],
-        sender_remark=row[8],
-        status=status,
-        msg_status=row[9],
-        extra=row[10],
-        attach_id=row[11],
-        attach_type=row[12],
-        attach_name=row[13],
-        attach_url=row[14],
-        attach_size=row[15],
-        whether_non_count=row[16],
-        group_type=group_type,
-        group_name=row[18],
-    )
+    message = ImMsg()
+    fill_message(message, row, reader, read_seq)
+    return message
+
+
+def fill_message(message: ImMsg, row: Sequence[Any], reader: int, read_seq: int) -> None:
+    """Fill an empty message in; most fields of most messages are empty, and setting them costs more than asking."""
+    (
+        group_id,
+        seq_id,
+        message.msg_id,
+        message.msg_type,
+        message.msg_body,
+        message.send_time,
+        sender_id,
+        sender_name,
+        sender_remark,
+        msg_status,
+        extra,
+        attach_id,
+        attach_type,
+        attach_name,
+        attach_url,
+        attach_size,
+        whether_non_count,
+        group_type,
+        group_name,
+        at_uids,
+    ) = row
+    message.group_id = group_id
+    message.seq_id = seq_id
+    message.sender_id = sender_id
+    message.group_type = group_type
+    if reader != sender_id:
+        message.status = _READ if seq_id <= read_seq else _UNREAD
+    if sender_name:
+        message.sender_name = sender_name
+    if sender_remark:
+        message.sender_remark = sender_remark
+    if msg_status:
+        message.msg_status = msg_status
+    if extra:
+        message.extra = extra
+    if attach_id:
+        message.attach_id = attach_id
+    if attach_type:
+        message.attach_type = attach_type
+    if attach_name:
+        message.attach_name = attach_name
+    if attach_url:
+        message.attach_url = attach_url
+    if attach_size:
+        message.attach_size = attach_size
+    if whether_non_count:
+        message.whether_non_count = whether_non_count
+    if group_name:
+        message.group_name = group_name
     if at_uids:
         message.at_uids.extend(map(int, at_uids.split(",")))
-    if group_type == GroupType.SINGLE:
+    if group_type == _SINGLE:
         message.receiver_id = peer_of(group_id, sender_id)
-    return message
 
 
 def shorten(message: ImMsg) -> None:
@@ -106,9 +141,3 @@ def shorten(message: ImMsg) -> None:
     body = message.msg_body
     if len(body) * 4 > LAST_MESSAGE_BODY:
         message.msg_body = body.encode()[:LAST_MESSAGE_BODY].decode(errors="ignore")
-
-
-def peer_of(group_id: str, uid: int) -> int:
-    """Return the other one of a single chat; oneself in a chat with oneself."""
-    small, large = map(int, group_id.split("_"))
-    return large if uid == small else small

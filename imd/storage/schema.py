@@ -1,7 +1,8 @@
 """The tables. Times are milliseconds since the epoch; every hot key begins with group_id or uid.
 
-On SQLite the narrow tables are clustered by their key (WITHOUT ROWID). x_message is not: its rows are wide, and in the
-order of their commits they fill few pages, where clustered each group would have a page of its own to write.
+On SQLite the narrow tables are clustered by their key (WITHOUT ROWID). x_message and x_notice are not: their rows are
+wide, and in the order of their commits they fill few pages, where clustered each group or user would have a page of its
+own to write.
 """
 
 from typing import Any
@@ -66,13 +67,16 @@ x_group = Table(
     _integer("max_seq"),
     _text("announcement"),
     _text("extra"),
-    _small("mute_all"),
     _small("join_policy"),
     _small("is_dismissed"),
     _integer("member_version"),
     _integer("member_count"),
     _integer("created"),
-    _integer("update_time"),
+    _integer("update_time"),  # of the last change of anything that its members see
+    _integer("send_time"),  # of the last message
+    _integer("counted"),  # messages with whether_non_count 0, ever
+    _integer("floor_seq"),  # up to which retention has deleted
+    _integer("mute_until"),  # until when nobody but the owner and the admins may speak
     sqlite_with_rowid=False,
 )
 
@@ -95,6 +99,7 @@ x_conversation = Table(
     _integer("joined_time"),
     _text("extra"),
     _integer("update_time"),
+    _integer("seen"),  # of x_group.counted, those that are not unread (imd/storage/unread.py)
     Index("x_conversation_group", "group_id", "uid"),
     sqlite_with_rowid=False,
 )
@@ -122,14 +127,15 @@ x_notice = Table(
     "x_notice",
     metadata,
     _key("uid", BigInteger),
+    _key("send_time", BigInteger),  # 0 once it is acknowledged (imd/storage/notices.py)
     _key("notice_id", Text),
     _integer("notice_type"),
     Column("payload", LargeBinary, nullable=False),
     _text("sender"),
-    _integer("send_time"),
     _integer("expire_time"),
+    # In this order the rows of one notice lie together.
+    Index("x_notice_notice_id", "notice_id", "uid", unique=True),
     Index("x_notice_expire_time", "expire_time"),
-    sqlite_with_rowid=False,
 )
 
 x_user = Table(
@@ -140,6 +146,8 @@ x_user = Table(
     _small("banned"),
     _integer("void_before"),
     _text("push_tokens"),
+    _text("name"),
+    _integer("badge_from"),  # from when on offline pushes count
     sqlite_with_rowid=False,
 )
 

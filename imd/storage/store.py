@@ -1,36 +1,47 @@
-"""The message store: writes by group commit on one thread, reads on threads of their own."""
+"""The SQL store: every port of storage over one database, writes by group commit, reads beside it."""
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import OperationalError
-from twisted.internet.defer import Deferred
-from twisted.logger import Logger
-from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from imd.batching import Batching, IReactor
-from imd.errors import RefusedError, UnavailableError
-from imd.ports import (
+from imd.batching import IReactor
+from imd.ports.conversations import IConversationStore
+from imd.ports.groups import Decide, IGroupStore, NewGroup
+from imd.ports.messages import (
     Committed,
-    Decide,
     IMessageStore,
     InboxAck,
-    NewGroup,
+    MayRevoke,
     Overdue,
     OverdueCursor,
+    Raised,
+    ReadMark,
+    Span,
     Submission,
 )
-from imd.storage import conversations, groups
+from imd.ports.notices import INoticeStore, Kept, NoticeAck
+from imd.ports.retention import AgedGroups, IRetentionStore
+from imd.ports.users import IUserStore
+from imd.storage import members, settings, users
+from imd.storage.append import Append
 from imd.storage.checkpoint import Checkpoints
-from imd.storage.commit import Batch, Change, GroupCommit, Item
+from imd.storage.commit import GroupCommit
+from imd.storage.conversations import Conversations
 from imd.storage.engine import open_sqlite, upgrade
+from imd.storage.groups import Groups
 from imd.storage.history import History
-from imd.storage.users import remember_user
-from imd.wire.bodies import ImGroup, UserData
+from imd.storage.notices import Notices
+from imd.storage.readers import Readers
+from imd.storage.removal import Removal
+from imd.storage.retention import Retention
+from imd.storage.transaction import Transaction
+from imd.storage.unread import Unread
+from imd.storage.watermarks import Watermarks
+from imd.storage.writer import Writer
+from imd.wire.bodies import ImGroup, ListMsgReaderAck, NoticeMsg, UnreadCountAck, UserData
 
 Parameters = ParamSpec("Parameters")
 Value = TypeVar("Value")
@@ -38,22 +49,17 @@ Value = TypeVar("Value")
 SINCE_MARGIN_MS = 2000
 """How much earlier than now the next ``since`` is, so that a commit under way is not missed."""
 
-MAX_READING = 10_000
-"""Reads that may wait for a reader."""
-
 ANSWER_ROOM = 1024
 """Bytes of an answer kept free for what is not messages or groups."""
 
 
-@implementer(IMessageStore)
+@implementer(IMessageStore, IGroupStore, IConversationStore, IRetentionStore, IUserStore, INoticeStore)
 class SqlStore:
-    """IMessageStore over one SQLite file, whose schema is upgraded first.
+    """Every port of storage over one SQLite file, whose schema is upgraded first.
 
     ``now`` gives milliseconds since the epoch, ``gap`` is in seconds, ``max_pending`` the items that may wait for a
     commit, whose messages have at most ``max_pending_bytes``. Raises StartError where the database can't be used.
     """
-
-    _log = Logger()
 
     def __init__(
         self,
@@ -68,80 +74,86 @@ class SqlStore:
         max_body: int,
         max_pending_bytes: int = 64 * 1024 * 1024,
     ) -> None:
-        self._reactor = reactor
         self._now = now
-        self._max_pending = max_pending
-        self._max_pending_bytes = max_pending_bytes
-        self._pending_bytes = 0
-        self._max_body = max_body - ANSWER_ROOM
+        max_body -= ANSWER_ROOM
         self._engine = open_sqlite(path, readers + 2, cache_mib)
         upgrade(self._engine)
-        self._commit = GroupCommit(self._engine, now)
+        dialect = self._engine.dialect
+        append = Append(dialect)
+        self._unread = Unread(dialect)
+        self._watermarks = Watermarks(dialect, self._unread)
+        self._conversations = Conversations(dialect, max_body)
+        self._history = History(dialect, max_body)
+        self._groups = Groups(append, self._conversations)
+        self._removal = Removal(append, self._unread, self._watermarks, self._conversations)
+        self._retention = Retention(dialect, self._watermarks)
+        self._notices = Notices(dialect, max_body)
+        self._commit = GroupCommit(self._engine, now, append)
         self._checkpoints = Checkpoints(self._engine, path)
-        self._history = History(self._engine.dialect, self._max_body)
-        self._readers = ThreadPoolExecutor(readers, "imd-read")
-        self._batching: Batching[Item, Batch] = Batching(
-            reactor, "imd-commit", self._work, self._done, self._failed, gap
+        self._readers = Readers(reactor, self._engine, readers)
+        self._writer = Writer(
+            reactor,
+            self._commit,
+            self._checkpoints,
+            gap=gap,
+            max_pending=max_pending,
+            max_pending_bytes=max_pending_bytes,
         )
-        self._tell: Callable[[Sequence[Committed]], None] = _nobody
-        self._reading = 0
-        self._is_stopping = False
-        self._is_failing = False
+        self.append: Callable[[Submission], None] = self._writer.append
 
     def start(self) -> None:
         """Start the threads."""
-        self._batching.start()
+        self._writer.start()
         self._checkpoints.start()
 
     async def stop(self) -> None:
         """Commit what waits, answer it, and close the database."""
-        self._is_stopping = True
-        await self._batching.stop()
+        await self._writer.stop()
         self._checkpoints.stop()
-        self._readers.shutdown()
+        self._readers.stop()
         self._commit.close()
         self._engine.dispose()
 
+    # Messages
+
     def on_commit(self, callback: Callable[[Sequence[Committed]], None]) -> None:
         """Call ``callback`` with each batch."""
-        self._tell = callback
+        self._writer.tell = callback
 
-    def append(self, submission: Submission) -> None:
-        """Put a message into the next batch."""
-        size = submission.size
-        if self._pending_bytes + size > self._max_pending_bytes:
-            raise UnavailableError("the store can't keep up; send it again later")
-        self._put(submission)
-        self._pending_bytes += size
+    async def raise_watermarks(self, acks: Sequence[InboxAck], reads: Sequence[ReadMark]) -> Raised:
+        """Raise receive_seq and read_seq; a mark that passes very many messages takes several changes."""
+        raised: Raised = await self._change(self._watermarks.rise, acks, reads)
+        watermarks = list(raised.watermarks)
+        rest = raised.rest
+        while rest:
+            further: Raised = await self._change(self._watermarks.rise, (), rest)
+            watermarks += further.watermarks
+            rest = further.rest
+        return Raised(watermarks, raised.strangers)
 
-    def acknowledge(self, acks: Sequence[InboxAck]) -> None:
-        """Put ACKs into the next batch."""
-        self._put(acks)
+    async def revoke(self, group_id: str, msg_id: str, by: int, control_id: str, may: MayRevoke) -> None:
+        """Take a message back for everybody."""
+        await self._change(self._removal.revoke, group_id, msg_id, by, control_id, may)
 
-    async def remember_user(self, uid: int) -> None:
-        """Note the first login."""
-        await self._change(remember_user, uid)
+    async def hide(self, uid: int, group_id: str, seq_ids: Sequence[int]) -> UserData | None:
+        """Delete messages for one user."""
+        return await self._change(self._removal.hide, uid, group_id, seq_ids)
 
-    async def create_group(self, group: NewGroup, by: int, msg_id: str) -> ImGroup:
-        """Make a group."""
-        return await self._change(groups.create_group, group, by, msg_id)
+    async def clear(self, uid: int, group_id: str, init_seq: int) -> UserData | None:
+        """Clear a user's history; where it is very long, in several changes."""
+        cleared = further = await self._change(self._removal.clear, uid, group_id, init_seq)
+        while further is not None and further.groups[0].init_seq < min(init_seq, further.groups[0].max_seq):
+            cleared = further
+            further = await self._change(self._removal.clear, uid, group_id, init_seq)
+        return further or cleared
 
-    async def change_group(self, group_id: str, by: int, msg_id: str, decide: Decide) -> ImGroup:
-        """Change a group."""
-        return await self._change(groups.change_group, group_id, by, msg_id, decide)
+    async def readers(self, uid: int, group_id: str, seq_id: int) -> ListMsgReaderAck:
+        """Who has read a message and who has not."""
+        return await self._read(members.readers, self._unread, uid, group_id, seq_id)
 
-    async def conversations(self, uid: int, cursor: str, page_size: int, since: int) -> UserData:
-        """One page of LIST_GROUP."""
-        now = self._settled_time()
-        return await self._read(conversations.list_conversations, uid, cursor, page_size, since, now, self._max_body)
-
-    async def conversations_by_id(self, uid: int, group_ids: Sequence[str]) -> UserData:
-        """GROUP_BY_ID."""
-        return await self._read(conversations.conversations_by_id, uid, group_ids, self._max_body)
-
-    async def members(self, uid: int, group_id: str, cursor: str, page_size: int) -> UserData:
-        """One page of GROUP_MEMBERS."""
-        return await self._read(conversations.list_members, uid, group_id, cursor, page_size)
+    async def senders(self, spans: Sequence[Span]) -> Sequence[Collection[int]]:
+        """Who sent the messages of each span."""
+        return await self._read(self._history.senders, spans)
 
     async def pull(self, uid: int, group_id: str, after: int, before: int, page_size: int) -> UserData:
         """A page of history."""
@@ -151,19 +163,105 @@ class SqlStore:
         """What has lain too long in inboxes."""
         return await self._read(self._history.overdue, cursors, before)
 
-    def _put(self, item: Item) -> None:
-        if self._is_stopping:
-            raise UnavailableError("this node is being stopped; send it again to another one")
-        if len(self._batching) >= self._max_pending:
-            raise UnavailableError("the store can't keep up; send it again later")
-        self._batching.put(item)
+    # Groups
+
+    async def create_group(self, group: NewGroup, by: int, msg_id: str) -> ImGroup:
+        """Make a group."""
+        return await self._change(self._groups.create, group, by, msg_id)
+
+    async def change_group(self, group_id: str, by: int, msg_id: str, decide: Decide) -> ImGroup:
+        """Change a group."""
+        return await self._change(self._groups.change, group_id, by, msg_id, decide)
+
+    async def members(self, uid: int, group_id: str, cursor: str, page_size: int) -> UserData:
+        """One page of GROUP_MEMBERS."""
+        return await self._read(members.list_members, uid, group_id, cursor, page_size, self._now())
+
+    # Conversations
+
+    async def conversations(self, uid: int, cursor: str, page_size: int, since: int) -> UserData:
+        """One page of LIST_GROUP."""
+        settled = self._settled_time()
+        return await self._read(self._conversations.page, uid, cursor, page_size, since, settled, self._now())
+
+    async def conversations_by_id(self, uid: int, group_ids: Sequence[str]) -> UserData:
+        """GROUP_BY_ID."""
+        return await self._read(self._conversations.by_id, uid, group_ids, self._now())
+
+    async def unread(self, uid: int, group_ids: Sequence[str]) -> UnreadCountAck:
+        """UNREAD_COUNT."""
+        return await self._read(self._conversations.unread, uid, group_ids)
+
+    async def set_conversation(self, uid: int, group_id: str, values: Mapping[str, int]) -> UserData | None:
+        """Set is_shield and is_top."""
+        return await self._change(settings.set_conversation, self._conversations, uid, group_id, values)
+
+    # Users
+
+    async def remember_user(self, uid: int, name: str) -> None:
+        """Note the first login."""
+        await self._change(users.remember_user, uid, name)
+
+    async def block(self, uid: int, uids: Sequence[int], limit: int) -> None:
+        """Add to a block list."""
+        await self._change(users.block, uid, uids, limit)
+
+    async def unblock(self, uid: int, uids: Sequence[int]) -> None:
+        """Take off a block list."""
+        await self._change(users.unblock, uid, uids)
+
+    async def blocked(self, uid: int) -> Sequence[int]:
+        """Whom the user has blocked."""
+        return await self._read(users.blocked, uid)
+
+    async def blockers(self, uid: int, uids: Collection[int]) -> frozenset[int]:
+        """Those of ``uids`` who have blocked ``uid``."""
+        return await self._read(users.blockers, uid, uids)
+
+    async def clear_badge(self, uid: int) -> None:
+        """Count the badge of offline pushes from now on."""
+        await self._change(users.clear_badge, uid)
+
+    # Notices
+
+    async def keep_notice(self, notice: NoticeMsg, uids: Sequence[int]) -> Kept:
+        """Keep a notice for users."""
+        return await self._change(self._notices.keep, notice, uids)
+
+    async def acknowledge_notices(self, acks: Sequence[NoticeAck]) -> None:
+        """Take notices away."""
+        await self._change(self._notices.acknowledge, acks)
+
+    async def notices(self, uid: int, cursor: str, page_size: int, now: int) -> UserData:
+        """One page of OFFLINE_NOTICE_MSG."""
+        return await self._read(self._notices.page, uid, cursor, page_size, now)
+
+    async def expire_notices(self, now: int, limit: int) -> int:
+        """Delete what has expired, where a look finds any."""
+        if not await self._read(self._notices.count_expired, now, limit):
+            return 0
+        return await self._change(self._notices.drop_expired, now, limit)
+
+    # Retention
+
+    async def aged_groups(self, cursor: str, before: int, limit: int) -> AgedGroups:
+        """Groups with messages that are too old."""
+        return await self._read(self._retention.aged_groups, cursor, before, limit)
+
+    async def drop_messages(self, group_id: str, before: int, limit: int) -> int:
+        """Delete the oldest messages of a group, after a look at them, so that the writer waits for no disk."""
+        if not await self._read(self._retention.count_aged, group_id, before, limit):
+            return 0
+        return await self._change(self._retention.drop_messages, group_id, before, limit)
 
     async def _change(
-        self, run: "Callable[Concatenate[Any, Parameters], Value]", *args: Parameters.args, **kwargs: Parameters.kwargs
+        self,
+        run: Callable[Concatenate[Transaction, Parameters], Value],
+        *args: Parameters.args,
+        **kwargs: Parameters.kwargs,
     ) -> Value:
-        answer: Deferred[Value] = Deferred()
-        self._put(Change(lambda transaction: run(transaction, *args, **kwargs), answer))
-        return await answer
+        value: Value = await self._writer.change(lambda transaction: run(transaction, *args, **kwargs))
+        return value
 
     async def _read(
         self,
@@ -171,64 +269,8 @@ class SqlStore:
         *args: Parameters.args,
         **kwargs: Parameters.kwargs,
     ) -> Value:
-        if self._reading >= MAX_READING:
-            raise UnavailableError("too many reads are waiting; ask again later")
-        answer: Deferred[Value] = Deferred()
-
-        def read() -> None:
-            try:
-                with self._engine.connect() as connection:
-                    value = query(connection, *args, **kwargs)
-            except OperationalError:
-                self._log.failure("the store could not be read; who asked is told")
-                refusal = UnavailableError("the store failed; ask again later")
-                self._reactor.callFromThread(answer.errback, refusal)
-            except BaseException:
-                self._reactor.callFromThread(answer.errback, Failure())
-            else:
-                self._reactor.callFromThread(answer.callback, value)
-
-        self._reading += 1
-        try:
-            self._readers.submit(read)
-            return await answer
-        finally:
-            self._reading -= 1
+        return await self._readers.read(query, *args, **kwargs)
 
     def _settled_time(self) -> int:
         """Return a time (ms) before which everything is visible: commits under way carry later times."""
         return min(self._now(), self._commit.open_since or self._now()) - SINCE_MARGIN_MS
-
-    def _work(self, batch: list[Item]) -> Batch:
-        self._checkpoints.finish(self._commit.connection)
-        return self._commit(batch)
-
-    def _done(self, batch: list[Item], result: Batch) -> None:
-        self._release(batch)
-        if self._is_failing:
-            self._is_failing = False
-            self._log.info("the store works again")
-        self._tell(result.committed)
-        for answer, value in result.changes:
-            if isinstance(value, RefusedError):
-                answer.errback(value)
-            else:
-                answer.callback(value)
-
-    def _release(self, batch: list[Item]) -> None:
-        self._pending_bytes -= sum([item.size for item in batch if isinstance(item, Submission)])
-
-    def _failed(self, batch: list[Item], failure: Failure) -> None:
-        self._release(batch)
-        if not self._is_failing:  # once, not for every batch while the disk is full
-            self._is_failing = True
-            self._log.error("the store failed, senders get UNAVAILABLE: {reason}", reason=failure.getErrorMessage())
-        error = UnavailableError("the store failed; send it again later")
-        self._tell([Committed(item, error) for item in batch if isinstance(item, Submission)])
-        for item in batch:
-            if isinstance(item, Change):
-                item.answer.errback(error)
-
-
-def _nobody(_committed: Sequence[Committed]) -> None:
-    """Stand in until ``on_commit`` names somebody."""

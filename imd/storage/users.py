@@ -1,11 +1,67 @@
-"""Users, as far as the store knows them: the SSO owns who they are."""
+"""Users, as far as the store knows them, and whom they block; the SSO owns who they are."""
 
-from sqlalchemy.dialects.sqlite import insert
+from collections.abc import Collection, Sequence
 
-from imd.storage.commit import Transaction
-from imd.storage.schema import x_user
+from sqlalchemy import Connection, delete, insert, select, update
+
+from imd.errors import TooLargeError
+from imd.storage.schema import x_block, x_conversation, x_group, x_user
+from imd.storage.transaction import Transaction
+from imd.wire.enums import SYSTEM_GROUP, GroupType
 
 
-def remember_user(transaction: Transaction, uid: int) -> None:
-    """Note the user's first login; later ones change nothing."""
-    transaction.connection.execute(insert(x_user).values(uid=uid, first_seen=transaction.time).on_conflict_do_nothing())
+def remember_user(transaction: Transaction, uid: int, name: str) -> None:
+    """Note the user's first login, from which on they have the broadcast stream, and their name."""
+    connection, now = transaction.connection, transaction.time
+    known = connection.execute(select(x_user.c.name).where(x_user.c.uid == uid)).scalar_one_or_none()
+    if known is not None:
+        if name not in ("", known):
+            connection.execute(update(x_user).where(x_user.c.uid == uid).values(name=name))
+        return
+    connection.execute(insert(x_user).values(uid=uid, first_seen=now, name=name))
+    end = connection.execute(select(x_group.c.max_seq).where(x_group.c.group_id == SYSTEM_GROUP)).scalar_one()
+    connection.execute(
+        insert(x_conversation).values(
+            uid=uid,
+            group_id=SYSTEM_GROUP,
+            group_type=GroupType.SYSTEM,
+            init_seq=end,
+            read_seq=end,
+            receive_seq=end,
+            joined_time=now,
+            update_time=now,
+        )
+    )
+
+
+def clear_badge(transaction: Transaction, uid: int) -> None:
+    """Count the badge of offline pushes from now on."""
+    transaction.connection.execute(update(x_user).where(x_user.c.uid == uid).values(badge_from=transaction.time))
+
+
+def block(transaction: Transaction, uid: int, uids: Sequence[int], limit: int) -> None:
+    """Add to a block list. Raises TooLargeError past ``limit``."""
+    connection = transaction.connection
+    already = set(blocked(connection, uid))
+    fresh = [other for other in dict.fromkeys(uids) if other not in already]
+    if len(already) + len(fresh) > limit:
+        raise TooLargeError(f"a block list holds at most {limit} users; this would make {len(already) + len(fresh)}")
+    if fresh:
+        connection.execute(insert(x_block), [{"uid": uid, "blocked": other} for other in fresh])
+
+
+def unblock(transaction: Transaction, uid: int, uids: Sequence[int]) -> None:
+    """Take off a block list."""
+    transaction.connection.execute(delete(x_block).where(x_block.c.uid == uid, x_block.c.blocked.in_(uids)))
+
+
+def blocked(connection: Connection, uid: int) -> list[int]:
+    """Whom the user has blocked, ascending."""
+    query = select(x_block.c.blocked).where(x_block.c.uid == uid).order_by(x_block.c.blocked)
+    return list(connection.execute(query).scalars())
+
+
+def blockers(connection: Connection, uid: int, uids: Collection[int]) -> frozenset[int]:
+    """Those of ``uids`` who have blocked ``uid``."""
+    query = select(x_block.c.uid).where(x_block.c.uid.in_(list(uids)), x_block.c.blocked == uid)
+    return frozenset(connection.execute(query).scalars())

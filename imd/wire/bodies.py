@@ -57,12 +57,16 @@ from imd.wire._pb.imd_pb2 import (
     UserPresence,
 )
 
+Empty = Heartbeat
+"""Stands for an ACK without a body: any message without fields decodes it."""
+
 __all__ = [
     "Block",
     "CleanPushCount",
     "CloseChannel",
     "ConversationSet",
     "DeleteMsg",
+    "Empty",
     "Error",
     "GetGroupById",
     "GroupCreate",

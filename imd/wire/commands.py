@@ -57,7 +57,7 @@ class Command(IntEnum):
 class Bodies(NamedTuple):
     """The messages one command carries; ``None`` where that direction does not exist.
 
-    ``answer`` is ``None`` for what is not answered; an empty answer is ``EMPTY``.
+    ``answer`` is ``None`` for what is not answered; an empty answer is ``Empty``.
     """
 
     request: type[Message] | None
@@ -65,13 +65,10 @@ class Bodies(NamedTuple):
     push: type[Message] | None = None
 
 
-EMPTY = bodies.Heartbeat
-"""Stands for an ACK without a body: any message without fields decodes it."""
-
 BODIES: dict[Command, Bodies] = {
     Command.HEARTBEAT: Bodies(bodies.Heartbeat, bodies.HeartbeatAck),
     Command.USER_LOGIN: Bodies(bodies.UserLogin, bodies.UserLoginAck),
-    Command.USER_LOGOUT: Bodies(bodies.UserLogout, EMPTY),
+    Command.USER_LOGOUT: Bodies(bodies.UserLogout, bodies.Empty),
     Command.USER_KICK: Bodies(bodies.KickUser, bodies.KickUserAck, bodies.KickNotice),
     Command.CLOSE_CHANNEL: Bodies(None, None, bodies.CloseChannel),
     Command.NOTICE_MSG: Bodies(None, None, bodies.NoticeMsg),
@@ -81,17 +78,17 @@ BODIES: dict[Command, Bodies] = {
     Command.IM_SEND_MSG: Bodies(bodies.ImMsg, bodies.ImMsgAck, bodies.ImMsg),
     Command.IM_OFFLINE_MSG: Bodies(bodies.PullMsg, bodies.UserData),
     Command.OFFLINE_NOTICE_MSG: Bodies(bodies.PullNotice, bodies.UserData),
-    Command.CLEAN_PUSH_COUNT: Bodies(bodies.CleanPushCount, EMPTY),
+    Command.CLEAN_PUSH_COUNT: Bodies(bodies.CleanPushCount, bodies.Empty),
     Command.IM_MSG_ACK: Bodies(bodies.MsgAck, None),
     Command.ISSUE_RECEIPT: Bodies(None, None, bodies.IssueReceipt),
     Command.LIST_MSG_READER: Bodies(bodies.ListMsgReader, bodies.ListMsgReaderAck),
-    Command.SUBMIT_READ_SEQ: Bodies(bodies.SubmitReadSeq, EMPTY),
+    Command.SUBMIT_READ_SEQ: Bodies(bodies.SubmitReadSeq, bodies.Empty),
     Command.ISSUE_READ_SEQ: Bodies(None, None, bodies.IssueReadSeq),
-    Command.REVOKE_MSG: Bodies(bodies.RevokeMsg, EMPTY),
-    Command.DELETE_MSG: Bodies(bodies.DeleteMsg, EMPTY),
+    Command.REVOKE_MSG: Bodies(bodies.RevokeMsg, bodies.Empty),
+    Command.DELETE_MSG: Bodies(bodies.DeleteMsg, bodies.Empty),
     Command.UNREAD_COUNT: Bodies(bodies.UnreadCount, bodies.UnreadCountAck),
-    Command.SUBMIT_INIT_SEQ: Bodies(bodies.SubmitInitSeq, EMPTY),
-    Command.UPSTREAM: Bodies(bodies.Upstream, EMPTY),
+    Command.SUBMIT_INIT_SEQ: Bodies(bodies.SubmitInitSeq, bodies.Empty),
+    Command.UPSTREAM: Bodies(bodies.Upstream, bodies.Empty),
     Command.GROUP_CREATE: Bodies(bodies.GroupCreate, bodies.UserData),
     Command.GROUP_UPDATE: Bodies(bodies.GroupUpdate, bodies.UserData),
     Command.GROUP_DISMISS: Bodies(bodies.GroupDismiss, bodies.UserData),
@@ -102,10 +99,10 @@ BODIES: dict[Command, Bodies] = {
     Command.GROUP_MUTE: Bodies(bodies.GroupMute, bodies.UserData),
     Command.GROUP_ROLE: Bodies(bodies.GroupRole, bodies.UserData),
     Command.GROUP_MEMBERS: Bodies(bodies.GroupMembers, bodies.UserData),
-    Command.CONVERSATION_SET: Bodies(bodies.ConversationSet, EMPTY),
+    Command.CONVERSATION_SET: Bodies(bodies.ConversationSet, bodies.Empty),
     Command.CONVERSATION_NOTICE: Bodies(None, None, bodies.UserData),
-    Command.BLOCK: Bodies(bodies.Block, EMPTY),
-    Command.UNBLOCK: Bodies(bodies.Unblock, EMPTY),
+    Command.BLOCK: Bodies(bodies.Block, bodies.Empty),
+    Command.UNBLOCK: Bodies(bodies.Unblock, bodies.Empty),
     Command.LIST_BLOCKED: Bodies(bodies.ListBlocked, bodies.ListBlockedAck),
     Command.PRESENCE_QUERY: Bodies(bodies.PresenceQuery, bodies.PresenceAck),
     Command.PRESENCE_SUBSCRIBE: Bodies(bodies.PresenceSubscribe, bodies.PresenceAck),

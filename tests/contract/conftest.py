@@ -9,7 +9,8 @@ import pytest_twisted
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 
-from imd.ports import IPresence, ISso
+from imd.ports.presence import IPresence
+from imd.ports.sso import ISso
 from imd.presence.memory import MemoryPresence
 from imd.sso.jwt import JwtSso, issue
 from imd.storage.store import SqlStore

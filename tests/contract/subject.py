@@ -8,19 +8,22 @@ from typing import Any, Protocol, cast
 from twisted.internet.defer import Deferred
 
 from imd.errors import RefusedError
-from imd.ports import (
+from imd.ports.delivery import ISession
+from imd.ports.groups import Decide, GroupChange, NewGroup
+from imd.ports.messages import (
+    CheckSend,
     Committed,
-    Decide,
-    GroupChange,
     InboxAck,
-    ISession,
+    MayRevoke,
     Members,
-    NewGroup,
     OverdueCursor,
+    Raised,
+    ReadMark,
     Stored,
     Submission,
 )
 from imd.wire.bodies import ImGroup, ImMsg, UserData
+from imd.wire.enums import SYSTEM_GROUP
 
 START = 1_763_856_000_000
 """Milliseconds since the epoch."""
@@ -64,6 +67,7 @@ class Subject:
         self._numbers = itertools.count(1)
         self._waiting: dict[int, Deferred[Outcome]] = {}
         self.store: Any = None
+        self.check: CheckSend = lambda *_: None
 
     def open(self, **settings: Any) -> None:
         """Open the place, anew if it was closed."""
@@ -102,19 +106,20 @@ class Subject:
         group: str = "",
         text: str = "hi",
         msg_id: str = "",
+        msg_type: int = 1,
         members: Members | None = None,
         **fields: Any,
     ) -> Submission:
         """Return a message as logic hands it to a store."""
-        message = ImMsg(msg_id=msg_id or self.new_id(), msg_type=1, msg_body=text, **fields)
+        message = ImMsg(msg_id=msg_id or self.new_id(), msg_type=msg_type, msg_body=text, **fields)
         if to:
             message.group_id, message.group_type, message.receiver_id = single(sender, to), 1, to
         else:
-            message.group_id, message.group_type = group, 2
+            message.group_id, message.group_type = group, 3 if group == SYSTEM_GROUP else 2
         content = message.SerializeToString()
         digest = blake2b(content, digest_size=16).digest()
         message.sender_id = sender
-        return Submission(NOBODY, next(self._numbers), message, members, digest, len(content))
+        return Submission(NOBODY, next(self._numbers), message, members, self.check, digest, len(content))
 
     def put(self, submission: Submission) -> Deferred[Outcome]:
         """Hand a message to the store; fires with what became of it."""
@@ -182,20 +187,35 @@ class Subject:
         fields = {"owner_id": 0, "is_dismissed": 1}
         return self.change(group_id, last, GroupChange(op="quit", uids=(last,), leave={last: 1}, fields=fields))
 
-    async def ack(self, uid: int, group_id: str, *ranges: tuple[int, int]) -> None:
+    async def ack(self, uid: int, group_id: str, *ranges: tuple[int, int]) -> Raised:
         """ACK ranges of seqs, and wait until that is durable."""
-        self.store.acknowledge([InboxAck(uid, group_id, low, high) for low, high in ranges])
-        await self.settle()
+        acks = [InboxAck(uid, group_id, low, high) for low, high in ranges]
+        raised: Raised = await self.store.raise_watermarks(acks, [])
+        return raised
+
+    async def read(self, uid: int, group_id: str, read_seq: int) -> Raised:
+        """Raise a read mark, and wait until that is durable."""
+        raised: Raised = await self.store.raise_watermarks([], [ReadMark(uid, group_id, read_seq)])
+        return raised
+
+    async def revoke(self, group_id: str, msg_id: str, by: int, may: MayRevoke = lambda _: None) -> None:
+        """Take a message back for everybody."""
+        await self.store.revoke(group_id, msg_id, by, self.new_id(), may)
 
     async def settle(self) -> None:
         """Wait until everything handed over so far is durable."""
-        await self.store.remember_user(1)
+        await self.store.remember_user(1, "")
 
     async def view(self, uid: int, group_id: str) -> ImGroup:
         """Return a conversation as its user sees it."""
         (group,) = (await self.store.conversations_by_id(uid, [group_id])).groups
         view: ImGroup = group
         return view
+
+    async def changed(self, uid: int) -> list[str]:
+        """Return the conversations that have changed for a user since the clock was moved."""
+        page = await self.store.conversations(uid, "", 100, self.time.ms)
+        return [group.group_id for group in page.groups]
 
     async def pull(self, uid: int, group_id: str, after: int = 0, before: int = 0, page_size: int = 100) -> UserData:
         """Return a page of history."""

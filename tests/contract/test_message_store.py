@@ -8,7 +8,8 @@ from twisted.internet.defer import gatherResults
 from zope.interface.verify import verifyObject
 
 from imd.errors import ConflictError, NotInGroupError, RefusedError, UnavailableError
-from imd.ports import GroupChange, IMessageStore, Members, Stored
+from imd.ports.groups import GroupChange
+from imd.ports.messages import IMessageStore, Members, Stored
 from imd.wire.bodies import ImMsg
 
 from .subject import START, Subject, seqs
@@ -239,6 +240,20 @@ class TestRefusals:
                 await subject.send(1, group=group_id)
 
     @ensureDeferred
+    async def test_an_id_that_begins_as_a_groups_does_is_not_that_group(self, subject: Subject) -> None:
+        group = await subject.group(1, 2)
+        other = f"{group}\0x"
+        outcomes = await subject.put_all(
+            subject.message(1, group=other),
+            subject.message(1, group=group),
+            subject.message(1, group=other),
+            subject.message(1, group=other, msg_type=99),
+        )
+        assert seqs(outcomes) == [NotInGroupError, 2, NotInGroupError, NotInGroupError]
+        assert (await subject.send(1, group=group)).message.seq_id == 3
+        assert await subject.pulled(2, group) == [1, 2, 3]
+
+    @ensureDeferred
     async def test_refusals_in_the_middle_of_a_batch_leave_no_gap_and_harm_nobody(self, subject: Subject) -> None:
         group = await subject.group(1, 2)
         await subject.send(1, group=group, msg_id="taken")
@@ -335,9 +350,9 @@ class TestMembership:
     async def test_a_cache_of_another_version_is_never_believed(self, subject: Subject) -> None:
         group = await subject.group(1, 2)
         with pytest.raises(NotInGroupError):
-            await subject.send(9, group=group, members=Members(0, {9: 3}))
+            await subject.send(9, group=group, members=Members(0, {9: 3}, {}, 0))
         with pytest.raises(NotInGroupError):
-            await subject.send(9, group=group, members=Members(10**6, {9: 3}))
+            await subject.send(9, group=group, members=Members(10**6, {9: 3}, {}, 0))
 
     @ensureDeferred
     async def test_a_quit_between_two_sends_of_one_batch_is_between_them(self, subject: Subject) -> None:

@@ -6,7 +6,7 @@ from zope.interface.verify import verifyObject
 
 from imd.errors import AuthExpiredError, AuthFailedError
 from imd.model import Identity
-from imd.ports import ISso
+from imd.ports.sso import ISso
 
 from .conftest import JwtTokens
 

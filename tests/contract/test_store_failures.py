@@ -5,7 +5,7 @@ from pytest_twisted import ensureDeferred
 from twisted.internet.defer import Deferred
 
 from imd.errors import UnavailableError
-from imd.ports import InboxAck, OverdueCursor, Stored
+from imd.ports.messages import OverdueCursor, Stored
 
 from .subject import Place, Subject, seqs
 
@@ -20,9 +20,9 @@ class TestBounds:
         with pytest.raises(UnavailableError):
             subject.put(subject.message(1, to=2))
         with pytest.raises(UnavailableError):
-            subject.store.acknowledge([InboxAck(2, "1_2", 1, 1)])
+            await subject.ack(2, "1_2", (1, 1))
         with pytest.raises(UnavailableError):
-            await subject.store.remember_user(1)
+            await subject.settle()
         with pytest.raises(UnavailableError):
             await subject.create(1, 2)
         assert seqs([await outcome for outcome in waiting]) == [1, 2, 3, 4, 5]
@@ -100,9 +100,11 @@ class TestFullDisk:
     async def test_an_ack_that_could_not_be_stored_costs_a_repeated_push_and_no_more(self, subject: Subject) -> None:
         await subject.send(1, to=2)
         subject.fill()
-        subject.store.acknowledge([InboxAck(2, "1_2", 1, 1)])
+        acked = Deferred.fromCoroutine(subject.ack(2, "1_2", (1, 1)))
         large = [subject.put(subject.message(1, to=2, text=LARGE)) for _ in range(4)]
         assert seqs([await outcome for outcome in large]) == [UnavailableError] * 4
+        with pytest.raises(UnavailableError):
+            await acked
         assert await subject.inbox(2) == [("1_2", 1)]
         subject.empty()
         await subject.ack(2, "1_2", (1, 1))

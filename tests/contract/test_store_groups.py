@@ -7,7 +7,8 @@ import pytest
 from pytest_twisted import ensureDeferred
 
 from imd.errors import BadRequestError, ForbiddenError, NotInGroupError, RefusedError
-from imd.ports import Group, GroupChange, Member, Stored
+from imd.ports.groups import Group, GroupChange, Member
+from imd.ports.messages import Stored
 from imd.wire.bodies import GroupMember, ImMsg
 
 from .subject import START, Subject
@@ -81,12 +82,14 @@ class TestChanging:
                 group_id=group,
                 group_name="Tea",
                 avatar="a",
+                announcement="",
                 extra="e",
                 owner_id=1,
                 join_policy=1,
-                mute_all=0,
+                mute_until=0,
                 is_dismissed=False,
                 members={1: Member(1, 1, 0, START), 2: Member(2, 3, 0, START)},
+                now=START,
             )
         ]
 

@@ -3,8 +3,9 @@
 import itertools
 
 from pytest_twisted import ensureDeferred
+from twisted.internet.defer import Deferred
 
-from imd.ports import InboxAck, Overdue, OverdueCursor
+from imd.ports.messages import InboxAck, Overdue, OverdueCursor
 
 from .subject import Subject
 
@@ -80,14 +81,8 @@ class TestAcks:
     async def test_acks_of_many_users_and_groups_go_in_one_batch(self, subject: Subject) -> None:
         group = await subject.group(1, 2, 3)
         await subject.send(1, to=2)
-        subject.store.acknowledge(
-            [
-                InboxAck(2, group, 1, 1),
-                InboxAck(3, group, 1, 1),
-                InboxAck(2, "1_2", 1, 1),
-            ]
-        )
-        await subject.settle()
+        acks = [InboxAck(2, group, 1, 1), InboxAck(3, group, 1, 1), InboxAck(2, "1_2", 1, 1)]
+        await subject.store.raise_watermarks(acks, [])
         assert await subject.inbox(2) == []
         assert await subject.inbox(3) == []
 
@@ -95,10 +90,10 @@ class TestAcks:
     async def test_messages_and_acks_of_one_batch_keep_their_order(self, subject: Subject) -> None:
         await subject.send(1, to=2)
         before = subject.put(subject.message(1, to=2))
-        subject.store.acknowledge([InboxAck(2, "1_2", 0, 100)])
+        acked = Deferred.fromCoroutine(subject.ack(2, "1_2", (0, 100)))
         after = subject.put(subject.message(1, to=2))
-        await before
-        await after
+        for done in (before, acked, after):
+            await done
         assert await subject.inbox_of(2, "1_2") == [3]
 
 

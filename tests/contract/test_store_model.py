@@ -1,205 +1,188 @@
-"""IMessageStore against a plain model: any history of sends, ACKs, pulls, joins and quits gives what the rules say."""
+"""Every store against a plain model: any history gives what the rules say, in every list and in every inbox."""
 
 import itertools
 from collections.abc import Coroutine, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pytest_twisted import ensureDeferred
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import blockingCallFromThread, deferToThread
+from twisted.python.failure import Failure
 
-from imd.errors import ConflictError, NotInGroupError, RefusedError
-from imd.ports import Group, GroupChange, InboxAck, Stored, Submission
+from imd.errors import NotInGroupError, RefusedError
+from imd.ports.groups import Group, GroupChange
+from imd.ports.messages import InboxAck, Raised, ReadMark, Stored
+from imd.storage import unread
+from imd.wire.bodies import ImGroup, ImMsg
 
-from .subject import Outcome, Subject, single
+from .model import Message, Model, Watermark
+from .subject import Subject, single
 
 MEMBERS = (1, 2, 3, 4)
 """The users of a history; 1 owns its group, in which 2 is from the start."""
 
 
 @dataclass(frozen=True)
-class Send:
-    """``peer`` 0 means the group. ``msg_id`` and ``text`` are few, so that some are repeats and some are conflicts."""
+class Step:
+    """What ``uid`` does, in the single chat with ``peer`` or, where that is 0, in the group."""
 
-    sender: int
+    uid: int
     peer: int
-    msg_id: int
-    text: str
-    counts: bool
 
 
 @dataclass(frozen=True)
-class Ack:
-    uid: int
-    peer: int
+class Send(Step):
+    """``msg_id`` and ``text`` are few, so that some are repeats and some are conflicts."""
+
+    msg_id: int
+    text: str
+    counts: bool
+    at: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Ack(Step):
     low: int
     high: int
 
 
 @dataclass(frozen=True)
-class Invite:
-    by: int
-    uid: int
+class Read(Step):
+    read_seq: int
 
 
 @dataclass(frozen=True)
-class Quit:
-    uid: int
+class Revoke(Step):
+    msg_id: int
+
+
+@dataclass(frozen=True)
+class Hide(Step):
+    seq_ids: list[int]
+
+
+@dataclass(frozen=True)
+class Clear(Step):
+    init_seq: int
+
+
+@dataclass(frozen=True)
+class Invite(Step):
+    """``peer`` is who comes in."""
+
+
+@dataclass(frozen=True)
+class Quit(Step):
+    """Of the group, whatever ``peer`` is."""
 
 
 uids = st.sampled_from(MEMBERS)
-sends = st.builds(
-    Send, uids, st.sampled_from((0, 0, *MEMBERS)), st.integers(1, 12), st.sampled_from("aab"), st.booleans()
+peers = st.sampled_from((0, 0, 0, *MEMBERS))
+ats = st.sampled_from(((), (), (1,), (2, 3), (2, 4), (0,)))
+sends = st.builds(Send, uids, peers, st.integers(1, 16), st.sampled_from("aaab"), st.sampled_from((1, 1, 0)), ats)
+steps = st.one_of(
+    sends,
+    sends,
+    sends,
+    sends,
+    st.builds(Ack, uids, peers, st.integers(0, 8), st.integers(0, 16)),
+    st.builds(Read, uids, peers, st.integers(0, 16)),
+    st.builds(Revoke, uids, peers, st.integers(1, 16)),
+    st.builds(Hide, uids, peers, st.lists(st.integers(1, 12), min_size=1, max_size=3)),
+    st.builds(Clear, uids, peers, st.integers(0, 8)),
+    st.builds(Invite, uids, uids),
+    st.builds(Quit, uids, uids),
 )
-acks = st.builds(Ack, uids, st.sampled_from((0, 0, *MEMBERS)), st.integers(0, 8), st.integers(0, 12))
-changes = st.builds(Invite, uids, uids) | st.builds(Quit, uids)
-turns = st.lists(sends | sends | acks | changes, min_size=1, max_size=6)
-histories = st.lists(turns, min_size=1, max_size=8)
-
-
-@dataclass
-class Message:
-    sender: int
-    msg_id: str
-    text: str
-    counts: bool
-
-
-@dataclass
-class Conversation:
-    init_seq: int = 0
-    receive_seq: int = 0
-    frozen_at: int | None = None
-    inbox: set[int] = field(default_factory=set)
-
-
-class Model:
-    """What the rules say, as simply as it can be said."""
-
-    def __init__(self, group_id: str, first: int, members: set[int]) -> None:
-        self.messages: dict[str, list[Message]] = {group_id: []}
-        self.conversations: dict[tuple[int, str], Conversation] = {}
-        self.group_id = group_id
-        self.members = set(members)
-        for uid in members:
-            self.conversations[uid, group_id] = Conversation()
-        self._say(group_id, Message(first, "", "", False), members - {first})
-
-    def send(self, sender: int, peer: int, group_id: str, message: Message) -> int | type[RefusedError]:
-        """Return the seq of a message, or what it is refused with."""
-        taken = [
-            (seq, old) for seq, old in enumerate(self.messages.get(group_id, ()), 1) if old.msg_id == message.msg_id
-        ]
-        for seq_id, old in taken:
-            if old == message:
-                return seq_id
-        if not peer and sender not in self.members:
-            return NotInGroupError
-        if taken:
-            return ConflictError
-        if peer:
-            for uid in (sender, peer):
-                self.conversations.setdefault((uid, group_id), Conversation())
-        return self._say(group_id, message, ({peer} if peer else self.members) - {sender})
-
-    def ack(self, uid: int, group_id: str, low: int, high: int) -> None:
-        conversation = self.conversations.get((uid, group_id))
-        if conversation is not None:
-            conversation.inbox -= set(range(low, high + 1))
-            out = min(conversation.inbox) - 1 if conversation.inbox else self.max_seq(uid, group_id)
-            conversation.receive_seq = max(conversation.receive_seq, out)
-
-    def invite(self, by: int, uid: int) -> None:
-        if by in self.members and uid not in self.members:
-            self.members.add(uid)
-            seq_id = self._say(self.group_id, Message(by, "", "", False), self.members - {by, uid})
-            self.conversations[uid, self.group_id] = Conversation(seq_id - 1, seq_id - 1, None, {seq_id})
-
-    def quit(self, uid: int) -> None:
-        if uid in self.members and len(self.members) > 1:
-            seq_id = self._say(self.group_id, Message(uid, "", "", False), self.members - {uid})
-            self.members.discard(uid)
-            self.conversations[uid, self.group_id].frozen_at = seq_id
-
-    def max_seq(self, uid: int, group_id: str) -> int:
-        frozen_at = self.conversations[uid, group_id].frozen_at
-        return len(self.messages[group_id]) if frozen_at is None else frozen_at
-
-    def unread(self, uid: int, group_id: str) -> int:
-        conversation = self.conversations[uid, group_id]
-        if conversation.frozen_at is not None:
-            return 0
-        seen = self.messages[group_id][conversation.init_seq :]
-        return sum(message.counts and message.sender != uid for message in seen)
-
-    def _say(self, group_id: str, message: Message, receivers: set[int]) -> int:
-        stream = self.messages.setdefault(group_id, [])
-        stream.append(message)
-        for uid in receivers:
-            self.conversations[uid, group_id].inbox.add(len(stream))
-        return len(stream)
+histories = st.lists(st.lists(steps, min_size=1, max_size=7), min_size=1, max_size=8)
 
 
 class History:
-    """One history, told to the store and to the model; its uids are its own."""
+    """One history, told to the store and to the model; its uids are its own.
 
-    def __init__(self, subject: Subject, base: int) -> None:
+    A turn is one batch, unless its steps are told ``one_by_one``.
+    """
+
+    def __init__(self, subject: Subject, base: int, *, one_by_one: bool) -> None:
         self.subject = subject
         self.base = base
+        self.one_by_one = one_by_one
         self.group_id = f"g{base}"
         self.model = Model(self.group_id, base + 1, {base + 1, base + 2})
+        self.shown: dict[tuple[int, str], ImGroup] = {}
 
-    async def run(self, history: list[list[Any]]) -> None:
-        """Tell it turn by turn, each of which is one batch, and compare what comes of it."""
+    async def run(self, history: list[list[Step]]) -> None:
+        """Tell it turn by turn, and compare what comes of it and what everybody sees then."""
         await self.subject.group(self.base + 1, self.base + 2, group_id=self.group_id)
-        for turn in history:
-            told = [self.tell(step) for step in turn]
+        for turn in ([], *history):
+            told: list[tuple[Step, Deferred[Any], Any]] = []
+            for step in turn:
+                told.append((step, *self.tell(step)))
+                if self.one_by_one:
+                    await self.subject.settle()
+                    await self.came_of(*told.pop())
             await self.subject.settle()
-            for outcome, expected in told:
-                if outcome is not None:
-                    assert came_of(await outcome) == expected
-            await self.compare()
+            for one in told:
+                await self.came_of(*one)
+            for uid in self.everybody():
+                await self.compare(uid)
+            self.model.turn += 1
+            self.subject.time.ms += 10
+        for uid, group_id in self.model.conversations:
+            await self.compare_history(uid, group_id)
 
-    def tell(self, step: Any) -> tuple[Deferred[Outcome] | None, int | type[RefusedError] | None]:
-        """Tell one step; return what the store will say, and what the model says."""
+    def everybody(self) -> list[int]:
+        return [self.base + member for member in MEMBERS]
+
+    def tell(self, step: Step) -> tuple[Deferred[Any], Any]:
+        """Tell one step; return what the store says, and what the model says."""
+        store, model = self.subject.store, self.model
+        uid, peer = self.base + step.uid, self.base + step.peer if step.peer else 0
+        group_id = single(uid, peer) if peer else self.group_id
         match step:
             case Send():
-                submission = self.message(step)
-                message = Message(submission.message.sender_id, str(step.msg_id), step.text, step.counts)
-                peer = self.base + step.peer if step.peer else 0
-                expected = self.model.send(message.sender, peer, submission.message.group_id, message)
-                return self.subject.put(submission), expected
-            case Ack():
-                uid, group_id = self.base + step.uid, self.where(step.uid, step.peer)
-                self.subject.store.acknowledge([InboxAck(uid, group_id, step.low, step.high)])
-                self.model.ack(uid, group_id, step.low, step.high)
+                at = tuple(self.base + member if member else 0 for member in step.at)
+                submission = self.subject.message(
+                    uid,
+                    to=peer,
+                    group=self.group_id,
+                    msg_id=str(step.msg_id),
+                    text=step.text,
+                    whether_non_count=int(not step.counts),
+                    at_uids=at,
+                )
+                message = Message(uid, str(step.msg_id), step.text, step.counts, at)
+                return self.subject.put(submission), model.send(uid, peer, group_id, message)
+            case Ack(low=low, high=high):
+                raised = self.did(store.raise_watermarks([InboxAck(uid, group_id, low, high)], []))
+                return raised, (model.ack(uid, group_id, low, high), set())
+            case Read(read_seq=read_seq):
+                raised = self.did(store.raise_watermarks([], [ReadMark(uid, group_id, read_seq)]))
+                watermarks = model.read(uid, group_id, read_seq)
+                return raised, (watermarks or [], {(uid, group_id)} if watermarks is None else set())
+            case Revoke(msg_id=msg_id):
+                revoked = store.revoke(group_id, str(msg_id), uid, self.subject.new_id(), lambda _: None)
+                return self.did(revoked), model.revoke(uid, group_id, str(msg_id))
+            case Hide(seq_ids=seq_ids):
+                hidden = self.did(store.hide(uid, group_id, seq_ids))
+                return hidden, model.hide(uid, group_id, seq_ids)
+            case Clear(init_seq=init_seq):
+                return self.did(store.clear(uid, group_id, init_seq)), model.clear(uid, group_id, init_seq)
             case Invite():
-                self.change(self.base + step.by, self.base + step.uid, "invite")
-                self.model.invite(self.base + step.by, self.base + step.uid)
-            case Quit():
-                self.change(self.base + step.uid, self.base + step.uid, "quit")
-                self.model.quit(self.base + step.uid)
-        return None, None
+                model.invite(uid, peer)
+                return self.change(uid, peer, "invite"), None
+            case _:
+                model.quit(uid)
+                return self.change(uid, uid, "quit"), None
 
-    def message(self, step: Send) -> Submission:
-        """Return the message of a step."""
-        return self.subject.message(
-            self.base + step.sender,
-            to=self.base + step.peer if step.peer else 0,
-            group=self.group_id,
-            msg_id=str(step.msg_id),
-            text=step.text,
-            whether_non_count=int(not step.counts),
-        )
+    def did(self, change: Coroutine[Any, Any, Any]) -> Deferred[Any]:
+        return Deferred.fromCoroutine(change).addErrback(refusal)
 
-    def where(self, uid: int, peer: int) -> str:
-        return single(self.base + uid, self.base + peer) if peer else self.group_id
-
-    def change(self, by: int, uid: int, op: str) -> None:
+    def change(self, by: int, uid: int, op: str) -> Deferred[Any]:
         """Bring ``uid`` in, or let them leave, where that is possible."""
 
         def decide(group: Group) -> GroupChange | None:
@@ -210,56 +193,145 @@ class History:
                 return GroupChange(op=op, uids=(uid,), leave={uid: 1})
             return None
 
-        self.subject.change(self.group_id, by, decide).addErrback(lambda failure: failure.trap(NotInGroupError))
+        changed = self.subject.change(self.group_id, by, decide)
+        return changed.addErrback(lambda failure: failure.trap(NotInGroupError)).addCallback(lambda _: None)
 
-    async def compare(self) -> None:
-        """Compare what every user sees with what the model says."""
-        for uid in (self.base + member for member in MEMBERS):
-            mine = {group: found for (user, group), found in self.model.conversations.items() if user == uid}
-            page = await self.subject.store.conversations(uid, "", 100, 0)
-            views = {view.group_id: view for view in page.groups}
-            assert set(views) == set(mine)
-            inbox = await self.subject.inbox(uid)
-            assert inbox == sorted((group, seq) for group, found in mine.items() for seq in found.inbox)
-            for group_id, found in mine.items():
-                view = views[group_id]
-                assert (view.max_seq, view.init_seq, view.receive_seq, view.unread, view.is_quit) == (
-                    self.model.max_seq(uid, group_id),
-                    found.init_seq,
-                    found.receive_seq,
-                    self.model.unread(uid, group_id),
-                    int(found.frozen_at is not None),
-                )
-                if view.group_type == 2:
-                    assert view.member_count == len(self.model.members)
-                assert view.last_message.seq_id == view.max_seq
-                pulled = [seq_id async for seq_id in self.pages(uid, group_id)]
-                assert pulled == list(range(view.max_seq, view.init_seq, -1))
+    async def came_of(self, step: Step, outcome: Deferred[Any], expected: Any) -> None:
+        """Compare what a step came to."""
+        match await outcome:
+            case Stored(message=message):
+                found: Any = message.seq_id
+            case RefusedError() as refused:
+                found = type(refused)
+            case Raised() as raised:
+                found = merged(raised), set(raised.strangers)
+            case None:
+                found = None
+            case answer:
+                (group,) = answer.groups
+                found = [m.seq_id for m in answer.messages] if isinstance(step, Hide) else group.init_seq
+        assert found == expected, step
+
+    async def compare(self, uid: int) -> None:
+        """Compare all that one user sees in lists, and what their inbox holds."""
+        store, mine = self.subject.store, {group for user, group in self.model.conversations if user == uid}
+        views = {view.group_id: view for view in (await store.conversations(uid, "", 100, 0)).groups}
+        assert set(views) == mine
+        assert list((await store.conversations_by_id(uid, list(views))).groups) == list(views.values())
+        for group_id, view in views.items():
+            self.compare_view(uid, group_id, view)
+        counts = {group_id: view.unread for group_id, view in views.items()}
+        asked = await store.unread(uid, list(views)) if views else None
+        for answer in (asked, await store.unread(uid, [])):
+            if answer is not None:
+                found = {group.group_id: (group.unread, group.read_seq, group.at_seq) for group in answer.groups}
+                shown = {group: (v.unread, v.read_seq, v.at_seq) for group, v in views.items()}
+                assert found == {g: said for g, said in shown.items() if answer is asked or counts[g]}
+                assert answer.total == sum(counts.values())
+        inboxes = {group_id: self.model.conversations[uid, group_id].inbox for group_id in mine}
+        assert await self.subject.inbox(uid) == sorted((g, seq_id) for g, inbox in inboxes.items() for seq_id in inbox)
+        await self.compare_changes(uid, views)
+
+    def compare_view(self, uid: int, group_id: str, view: ImGroup) -> None:
+        model, mine = self.model, self.model.conversations[uid, group_id]
+        found = (view.max_seq, view.init_seq, view.read_seq, view.receive_seq, view.unread, view.is_quit)
+        assert found == (
+            model.max_seq(uid, group_id),
+            mine.init_seq,
+            mine.read_seq,
+            mine.receive_seq,
+            model.unread(uid, group_id),
+            int(mine.frozen_at is not None),
+        )
+        if view.group_type == 2:
+            assert view.member_count == len(model.members)
+        peers = [theirs for (user, group), theirs in model.conversations.items() if group == group_id and user != uid]
+        if view.group_type == 1 and peers:
+            assert (view.peer_receive_seq, view.peer_read_seq) == (peers[0].receive_seq, peers[0].read_seq)
+        if not self.one_by_one:  # who looks back no further than STEP forgets older mentions
+            assert view.at_seq == model.at_seq(uid, group_id)
+        last = model.last_seq(uid, group_id)
+        assert view.last_message.seq_id == last
+        if last:
+            self.compare_message(uid, group_id, view.last_message)
+
+    async def compare_changes(self, uid: int, views: dict[str, ImGroup]) -> None:
+        """Compare what a list since this turn holds: what looks different now, and what was deleted."""
+        for view in views.values():
+            if view.is_quit:  # of who is out the group's size is none of their business
+                view.ClearField("member_count")
+        page = await self.subject.store.conversations(uid, "", 100, self.subject.time.ms)
+        tombstones = {group_id: self.model.tombstones(uid, group_id) for group_id in views}
+        changed = {group_id for group_id, view in views.items() if view != self.shown.get((uid, group_id))}
+        changed |= {group_id for group_id, seq_ids in tombstones.items() if seq_ids}
+        assert {view.group_id for view in page.groups} == changed
+        for group_id, seq_ids in tombstones.items():
+            found = [message for message in page.messages if message.group_id == group_id]
+            assert [(message.seq_id, message.msg_status) for message in found] == [(seq_id, 1) for seq_id in seq_ids]
+        self.shown |= {(uid, group_id): view for group_id, view in views.items()}
+
+    async def compare_history(self, uid: int, group_id: str) -> None:
+        """Compare all that one user pulls of a conversation."""
+        found = []
+        async for message in self.pages(uid, group_id):
+            self.compare_message(uid, group_id, message)
+            found.append(message.seq_id)
+        assert found == [seq_id for seq_id, _ in self.model.seen(uid, group_id)]
+
+    def compare_message(self, uid: int, group_id: str, found: ImMsg) -> None:
+        mine = self.model.conversations[uid, group_id]
+        wanted = self.model.messages[group_id][found.seq_id - 1]
+        if found.seq_id in mine.hidden:
+            bare = {"group_id": group_id, "group_type": found.group_type, "seq_id": found.seq_id, "msg_status": 1}
+            assert found == ImMsg(**bare)
+            return
+        status = 0 if wanted.sender == uid else -3 if found.seq_id <= mine.read_seq else -4
+        assert (found.sender_id, found.msg_status, found.status) == (wanted.sender, 2 * wanted.is_revoked, status)
+        if wanted.msg_id:
+            assert found.msg_id == wanted.msg_id
+            assert found.msg_body == ("" if wanted.is_revoked else wanted.text)
+            assert tuple(found.at_uids) == (() if wanted.is_revoked else wanted.at)
 
     async def pages(self, uid: int, group_id: str) -> Any:
-        """Yield all seqs of a conversation, newest first, from small pages."""
+        """Yield all messages of a conversation, the newest first, from small pages."""
         before = 0
         while True:
-            page = await self.subject.pull(uid, group_id, before=before, page_size=3)
+            page = await self.subject.pull(uid, group_id, before=before, page_size=4)
             for message in reversed(page.messages):
-                yield message.seq_id
+                yield message
             if not page.has_more:
                 return
             before = page.messages[0].seq_id
 
 
-def came_of(outcome: Outcome) -> int | type[RefusedError]:
-    return outcome.message.seq_id if isinstance(outcome, Stored) else type(outcome)
+def refusal(failure: Failure) -> BaseException | None:
+    """Return what was refused, as a value."""
+    failure.trap(RefusedError)
+    return failure.value
 
 
+def merged(raised: Raised) -> list[Watermark]:
+    """Return where the watermarks are in the end, and where they were in the beginning."""
+    merged: dict[tuple[int, str], Watermark] = {}
+    for found in raised.watermarks:
+        key = found.uid, found.group_id
+        merged[key] = tuple(found._replace(read_from=merged[key][4] if key in merged else found.read_from))
+    return list(merged.values())
+
+
+@pytest.mark.parametrize("one_by_one", [False, True], ids=["in batches", "in small steps"])
 @ensureDeferred
-async def test_any_history_gives_what_the_rules_say(subject: Subject) -> None:
+async def test_any_history_gives_what_the_rules_say(
+    subject: Subject, one_by_one: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     bases: Iterator[int] = itertools.count(1000, 1000)
+    if one_by_one:
+        monkeypatch.setattr(unread, "STEP", 2)
 
     @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
     @given(histories)
-    def check(history: list[list[Any]]) -> None:
-        run: Coroutine[Any, Any, None] = History(subject, next(bases)).run(history)
+    def check(history: list[list[Step]]) -> None:
+        run = History(subject, next(bases), one_by_one=one_by_one).run(history)
         blockingCallFromThread(reactor, Deferred.fromCoroutine, run)
 
     # Hypothesis wants a plain function, which may wait for the reactor only in a thread of its own.

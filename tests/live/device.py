@@ -1,8 +1,10 @@
 """One device of a user, over the client's own connection."""
 
+import json
 import os
 import time
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from google.protobuf.message import Message
@@ -11,8 +13,10 @@ from twisted.internet.defer import Deferred, DeferredQueue
 from twisted.internet.task import deferLater
 
 from imd.client.connection import Connection, connect
+from imd.client.errors import ResultError
 from imd.client.ids import uuid7
 from imd.wire.bodies import (
+    GetGroupById,
     GroupCreate,
     Heartbeat,
     ImGroup,
@@ -20,16 +24,22 @@ from imd.wire.bodies import (
     ImMsgAck,
     ListGroup,
     PullMsg,
+    UnreadCount,
     UserData,
     UserLoginAck,
 )
-from imd.wire.commands import Command
+from imd.wire.commands import BODIES, Command
+from imd.wire.enums import MsgStatus, MsgType
+from imd.wire.results import Result
 
 from .daemon import Daemon
 
 ANDROID, MAC, LINUX = 11, 21, 23
 WITHIN = 10.0
 """Seconds in which whatever is awaited has to come."""
+
+COMMANDS = {of.request: command for command, of in BODIES.items() if of.request is not None}
+"""The command of each request."""
 
 reactor: Any = _reactor
 MessageT = TypeVar("MessageT", bound=Message)
@@ -43,11 +53,11 @@ class Device:
         self.client_type = client_type
         self.closed: Deferred[str] = Deferred()
         self._pushes: DeferredQueue[tuple[ImMsg, int]] = DeferredQueue()
-        self._notices: DeferredQueue[tuple[Command, Message]] = DeferredQueue()
+        self._told: defaultdict[Command, DeferredQueue[Any]] = defaultdict(DeferredQueue)
         self.connection = Connection(
             reactor,
             lambda message, trace_id: self._pushes.put((message, trace_id)),
-            lambda command, notice: self._notices.put((command, notice)),
+            lambda command, body: self._told[command].put(body),
             self.closed.callback,
         )
 
@@ -60,6 +70,10 @@ class Device:
         """Ask the server; the answer is of the type given."""
         answer: MessageT = await self.connection.request(command, body)
         return answer
+
+    async def request(self, body: Message) -> Any:
+        """Ask the server for what only this body asks for; the answer is as its command says."""
+        return await self.connection.request(COMMANDS[type(body)], body)
 
     async def say(self, text: str, *, to: int = 0, group: str = "", msg_id: str = "") -> ImMsgAck:
         """Send a text to a user or into a group."""
@@ -75,14 +89,34 @@ class Device:
         self.connection.acknowledge(trace_id)
         return pushed
 
-    async def notice(self) -> tuple[Command, Any]:
-        """Return the next packet that is not a message."""
-        return await self._notices.get().addTimeout(WITHIN, reactor)
+    async def hear_op(self, op: str) -> dict[str, Any]:
+        """Return the next pushed message, ACKed, which has to be this control message: what its body says."""
+        pushed = await self.hear()
+        body: dict[str, Any] = json.loads(pushed.msg_body)
+        assert (pushed.msg_type, pushed.whether_non_count, body["op"]) == (MsgType.CONTROL, 1, op)
+        assert pushed.sender_id == body["by"]
+        return body
+
+    async def told(self, command: Command) -> Any:
+        """Return the next packet of this command that the server sent by itself."""
+        return await self._told[command].get().addTimeout(WITHIN, reactor)
 
     async def heard_all(self) -> bool:
         """Whether everything pushed so far was taken; what the server sent before its answer has come with it."""
-        await self.connection.request(Command.HEARTBEAT, Heartbeat())
+        await self.request(Heartbeat())
         return not self._pushes.pending
+
+    async def told_all(self, command: Command) -> bool:
+        """Whether all packets of this command that were sent so far were taken."""
+        await self.request(Heartbeat())
+        return not self._told[command].pending
+
+    async def catch_up(self) -> list[ImMsg]:
+        """Take all that has come, with an ACK for each message; return the messages."""
+        await self.request(Heartbeat())
+        messages = [await self.hear() for _ in range(len(self._pushes.pending))]
+        self._told.clear()
+        return messages
 
     async def conversations(self, since: int = 0) -> UserData:
         """Return LIST_GROUP's first page."""
@@ -92,6 +126,24 @@ class Device:
         """Return one conversation as LIST_GROUP tells it."""
         groups = {group.group_id: group for group in (await self.conversations()).groups}
         return groups[group_id]
+
+    async def unread(self, group_id: str) -> int:
+        """Return how much of a conversation is unread, which has to be the same wherever it can be asked."""
+        [by_id] = (await self.request(GetGroupById(group_ids=[group_id]))).groups
+        assert (await self.conversation(group_id)).unread == by_id.unread
+        [asked] = (await self.request(UnreadCount(group_ids=[group_id]))).groups
+        assert asked.unread == by_id.unread
+        everywhere = await self.request(UnreadCount())
+        assert everywhere.total == sum(group.unread for group in everywhere.groups)
+        assert {group.group_id: group.unread for group in everywhere.groups}.get(group_id, 0) == by_id.unread
+        if not by_id.is_quit:
+            pulled = await self.history(group_id, after=by_id.read_seq)
+            assert len([each for each in pulled if self._counts(each)]) == by_id.unread
+        return int(by_id.unread)
+
+    def _counts(self, message: ImMsg) -> bool:
+        is_normal = message.msg_status == MsgStatus.NORMAL and not message.whether_non_count
+        return is_normal and message.sender_id != self.uid
 
     async def history(self, group_id: str, *, after: int = 0, page_size: int = 100) -> list[ImMsg]:
         """Pull everything after a seq, page by page."""
@@ -128,6 +180,23 @@ def message(text: str, *, to: int = 0, group: str = "", msg_id: str = "") -> ImM
 def new_id() -> str:
     """Return a new msg_id."""
     return uuid7(time.time_ns() // 1_000_000, os.urandom)
+
+
+async def refusal(asked: Awaitable[object]) -> Result:
+    """Return what the server refuses this with."""
+    try:
+        await asked
+    except ResultError as error:
+        return Result(error.result)
+    raise AssertionError("it was not refused")
+
+
+async def eventually(condition: Callable[[], Awaitable[bool]]) -> None:
+    """Ask until ``condition`` holds: for what is not answered, and what happens in the background."""
+    deadline = reactor.seconds() + WITHIN
+    while not await condition():
+        assert reactor.seconds() < deadline, f"not so within {WITHIN} s"
+        await deferLater(reactor, 0.01)
 
 
 async def until(condition: Callable[[], bool]) -> None:

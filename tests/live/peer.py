@@ -81,9 +81,11 @@ class Peer:
         return self._received.pop(0)
 
     def hear(self) -> ImMsg:
-        """Return the next pushed message, ACKed."""
+        """Return the next pushed message, ACKed; what else the server tells is passed over."""
         packet = self.receive()
-        assert (packet.command, packet.flags) == (Command.IM_SEND_MSG, 0)
+        while packet.command != Command.IM_SEND_MSG:
+            packet = self.receive()
+        assert packet.flags == 0
         self.socket.sendall(encode(Command.IM_SEND_MSG, packet.trace_id, b"", ACK))
         return ImMsg.FromString(packet.body)
 

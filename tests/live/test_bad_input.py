@@ -12,7 +12,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from imd.logic.ids import single_group_id
 from imd.wire.bodies import (
     GetGroupById,
     GroupCreate,
@@ -32,6 +31,7 @@ from imd.wire.bodies import (
 from imd.wire.commands import Command
 from imd.wire.packet import ACK, DEFLATE, MAX_BODY, MAX_BODY_BEFORE_LOGIN, MAX_MESSAGE, encode
 from imd.wire.results import Result
+from imd.wire.single import single_group_id
 
 from .conftest import NewUid, StartDaemon
 from .daemon import Daemon

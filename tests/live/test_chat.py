@@ -4,11 +4,11 @@ import pytest
 from pytest_twisted import ensureDeferred
 
 from imd.client.errors import ResultError
-from imd.logic.ids import single_group_id
 from imd.wire.bodies import GroupMembers, GroupQuit, UserData
 from imd.wire.commands import Command
 from imd.wire.enums import MsgType
 from imd.wire.results import Result
+from imd.wire.single import single_group_id
 
 from .conftest import LogIn, NewUid
 from .daemon import Daemon

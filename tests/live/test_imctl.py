@@ -5,7 +5,10 @@ import pty
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+
+import pytest
 
 from .conftest import NewUid, StartDaemon
 from .daemon import Daemon, clean_environment
@@ -59,6 +62,9 @@ class Terminal:
             self.process.kill()
             self.process.wait(WITHIN)
         os.close(self._ours)
+
+
+OpenChat = Callable[..., Terminal]
 
 
 def test_a_printed_token_logs_in(daemon: Daemon, new_uid: NewUid) -> None:
@@ -134,6 +140,74 @@ def test_two_terminals_talk_and_ctrl_d_ends_each(daemon: Daemon, new_uid: NewUid
     finally:
         for terminal in terminals:
             terminal.close()
+
+
+@pytest.fixture
+def open_chat(daemon: Daemon) -> Iterator[OpenChat]:
+    """Opens chats in terminals of their own."""
+    terminals: list[Terminal] = []
+
+    def open_chat(uid: int, *conversation: object) -> Terminal:
+        terminals.append(Terminal(chat(daemon, uid, *conversation)))
+        return terminals[-1]
+
+    yield open_chat
+    for terminal in terminals:
+        terminal.close()
+
+
+def test_the_sender_sees_what_was_delivered_and_what_was_read(open_chat: OpenChat, new_uid: NewUid) -> None:
+    ann, bob = new_uid(), new_uid()
+    first, second = open_chat(ann, "--to", bob), open_chat(bob, "--to", new_uid())
+    first.type("hi bob\n")
+    second.await_text(f"[from {ann} in {ann}_{bob}] hi bob  (/open {ann}_{bob})")
+    first.await_text("✓✓ delivered up to 1")
+    second.type(f"/open {ann}_{bob}\n")
+    second.await_text(f"{ann}: hi bob")
+    first.await_text("✓✓ read up to 1")
+    first.type("/who\n")
+    first.await_text(f"{bob} is online (Linux).")
+    first.await_text(f"{bob} has got everything up to 1, and read up to 1.")
+
+
+def test_a_message_is_taken_back_on_every_screen(open_chat: OpenChat, new_uid: NewUid) -> None:
+    ann, bob = new_uid(), new_uid()
+    first, second = open_chat(ann, "--to", bob), open_chat(bob, "--to", ann)
+    first.type("wrong window\n")
+    second.await_text("wrong window")
+    first.type("/revoke\n")
+    first.await_text("— you took back message 1")
+    second.await_text(f"— {ann} took back message 1")
+    second.type(f"/open {ann}_{bob}\n")
+    second.await_text(f"{ann}: (taken back)")
+    second.type("/revoke 2\n")
+    second.await_text("/revoke was refused: ")
+
+
+def test_three_terminals_in_a_group(daemon: Daemon, open_chat: OpenChat, new_uid: NewUid) -> None:
+    ann, bob, cat = (new_uid() for _ in range(3))
+    made = run(chat(daemon, ann, "--to", bob), f"/new Team {bob} {cat}\n")
+    [group_id] = [line.split()[2] for line in made.stdout.splitlines() if line.startswith("The group ")]
+    first, second = open_chat(ann, "--group", group_id), open_chat(bob, "--group", group_id)
+    second.await_text("Team, 3 members")
+    first.type("who is here\n")
+    first.await_text("✓✓ 2 read by 1 of 2")
+    first.type("/who 2\n")
+    first.await_text(f"Message 2 was read by 1 of 2: {bob}; not yet by {cat}.")
+    first.type("/who\n")
+    first.await_text(f"{bob}  member  online (Linux)")
+    first.await_text(f"{cat}  member  offline")
+    third = open_chat(cat, "--group", group_id)
+    first.await_text("✓✓ 2 read by all 2")
+    first.type(f"/mute {bob} 60\n")
+    second.await_text(f"— {ann} muted you until ")
+    third.await_text(f"— {ann} muted {bob} until ")
+    second.type("but\n")
+    second.await_text("✗ not sent: ")
+    first.type(f"/mute {bob} off\n")
+    second.await_text(f"— {ann} let you speak again")
+    second.type("/mute all 60\n")
+    second.await_text("/mute was refused: ")
 
 
 def test_a_chat_outlives_its_daemon_and_sends_what_was_typed_meanwhile(

@@ -56,8 +56,7 @@ async def test_a_newer_login_replaces_the_older_of_its_kind_alone_and_tells_it(
     uid = new_uid()
     old, phone = await log_in(daemon, uid, LINUX), await log_in(daemon, uid, ANDROID)
     new = await log_in(daemon, uid, LINUX)
-    command, notice = await old.notice()
-    assert (command, notice.reason) == (Command.USER_KICK, KickReason.REPLACED)
+    assert (await old.told(Command.USER_KICK)).reason == KickReason.REPLACED
     await old.end()
     bob = await log_in(daemon, new_uid())
     await bob.say("who is there?", to=uid)
@@ -74,8 +73,7 @@ async def test_of_many_logins_at_once_one_remains_and_the_others_are_told(
     await until(lambda: sum(rival.closed.called for rival in rivals) == 4)
     for rival in rivals:
         if rival.closed.called:
-            command, notice = await rival.notice()
-            assert (command, notice.reason) == (Command.USER_KICK, KickReason.REPLACED)
+            assert (await rival.told(Command.USER_KICK)).reason == KickReason.REPLACED
     [winner] = [rival for rival in rivals if not rival.closed.called]
     bob = await log_in(daemon, new_uid())
     await bob.say("who is there?", to=uid)
@@ -92,8 +90,8 @@ async def test_an_admin_ends_a_users_sessions_with_a_word(daemon: Daemon, log_in
     rest = await admin.ask(Command.USER_KICK, KickUser(uid=uid, message="go home"), KickUserAck)
     assert (one.sessions, rest.sessions) == (1, 2)
     for session, word in zip(sessions, ("go home", "go home", "not here"), strict=True):
-        command, notice = await session.notice()
-        assert (command, notice.reason, notice.message) == (Command.USER_KICK, KickReason.ADMIN, word)
+        kick = await session.told(Command.USER_KICK)
+        assert (kick.reason, kick.message) == (KickReason.ADMIN, word)
         await session.end()
 
 
@@ -125,8 +123,7 @@ async def test_a_session_ends_with_its_token_and_is_told(
     daemon = start_daemon(IMD_GATEWAY_HEARTBEAT_SECONDS=1, IMD_GATEWAY_IDLE_SECONDS=3)
     uid = new_uid()
     device = await log_in(daemon, uid, token=daemon.token(uid, seconds=2))
-    command, notice = await device.notice()
-    assert (command, notice.reason) == (Command.USER_KICK, KickReason.TOKEN_EXPIRED)
+    assert (await device.told(Command.USER_KICK)).reason == KickReason.TOKEN_EXPIRED
     await device.end()
 
 

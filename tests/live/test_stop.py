@@ -26,9 +26,7 @@ async def test_clients_are_told_to_come_back_at_different_times(
     daemon.terminate()
     times = set()
     for device in devices:
-        command, notice = await device.notice()
-        assert command == Command.CLOSE_CHANNEL
-        times.add(notice.reconnect_after_ms)
+        times.add((await device.told(Command.CLOSE_CHANNEL)).reconnect_after_ms)
         await device.end()
     assert len(times) > 1
     assert all(0 <= each <= 2000 for each in times)
@@ -89,7 +87,7 @@ async def test_while_it_drains_nobody_new_is_taken_in(
         alice = await log_in(daemon, new_uid())
         await fill(alice, uid)
         daemon.terminate()
-        assert (await alice.notice())[0] == Command.CLOSE_CHANNEL
+        await alice.told(Command.CLOSE_CHANNEL)
         await alice.end()
         assert daemon.is_running
         with pytest.raises(ConnectionRefusedError):

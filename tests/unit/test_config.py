@@ -49,6 +49,24 @@ class PrecedenceTests(ConfigTestCase):
         assert config.server.listen == ("tcp:1", "unix:/run/x")
 
 
+class DefaultTests(ConfigTestCase):
+    def test_the_defaults_are_those_of_the_contract(self) -> None:
+        config = Config()
+        assert (config.messages.revoke_seconds, config.messages.keep_days) == (120, 0)
+        assert (config.groups.max_members, config.groups.receipt_members) == (500, 100)
+        assert (config.presence.grace_seconds, config.presence.max_watched) == (5, 500)
+        assert (config.notices.keep_days, config.delivery.ack_delay_ms) == (30, 50)
+
+    def test_what_may_be_nothing_can_be_turned_off(self) -> None:
+        environ = {"IMD_MESSAGES_REVOKE_SECONDS": "0", "IMD_GROUPS_RECEIPT_MEMBERS": "0"}
+        config = load(self.file("[messages]\nkeep_days = 0"), {}, environ)
+        assert (config.messages.revoke_seconds, config.messages.keep_days, config.groups.receipt_members) == (0, 0, 0)
+
+    def test_a_day_may_be_a_fraction(self) -> None:
+        config = load(self.file("[messages]\nkeep_days = 0.5\n[notices]\nkeep_days = 0.25"), {}, {})
+        assert (config.messages.keep_days, config.notices.keep_days) == (0.5, 0.25)
+
+
 class PlaceTests(ConfigTestCase):
     def test_the_secret_and_the_database_lie_in_the_data_folder(self) -> None:
         config = load(None, {"server.data": "d"}, {})
@@ -83,7 +101,7 @@ class ComplaintTests(ConfigTestCase):
         assert self.complaint("[server]\nlisten_ = 1") == "FILE: [server] listen_ is unknown: did you mean listen?"
 
     def test_an_unknown_key_like_no_other_lists_the_known(self) -> None:
-        assert self.complaint("[presence]\nzzz = 1") == "FILE: [presence] zzz is unknown: known are url."
+        assert self.complaint("[notices]\nzzz = 1") == "FILE: [notices] zzz is unknown: known are keep_days."
 
     def test_a_key_where_a_section_was_expected(self) -> None:
         assert self.complaint("server = 3") == "FILE: server was expected to be a section, [server]."
@@ -122,6 +140,18 @@ class ComplaintTests(ConfigTestCase):
             '[server]\ndata = "a\\u0000b"',
             "[storage]\nurl = 'sqlite://'",
             "[storage]\nurl = 'sqlite:///:memory:'",
+            "[presence]\ngrace_seconds = 0",
+            "[presence]\nmax_watched = 0",
+            "[presence]\nmax_watched = 10001",
+            "[delivery]\nbroadcast_per_second = 99",
+            "[messages]\nrevoke_seconds = -1",
+            "[messages]\nrevoke_seconds = 31536001",
+            "[messages]\nkeep_days = -0.1",
+            "[messages]\nkeep_days = 36501",
+            "[notices]\nkeep_days = 0",
+            "[notices]\nkeep_days = 3651",
+            "[groups]\nreceipt_members = -1",
+            "[groups]\nreceipt_members = 100001",
         ):
             assert "expected" in self.complaint(line), line
 

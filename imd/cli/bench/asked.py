@@ -3,10 +3,12 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from imd.cli.bench.broadcast import Broadcast
 from imd.cli.bench.chat import Pace
 from imd.cli.bench.drain import Drain
 from imd.cli.bench.group import Group
 from imd.cli.bench.idle import Idle
+from imd.cli.bench.listing import Listing
 from imd.cli.bench.logins import Logins
 from imd.cli.bench.outcome import Outcome, Work
 from imd.cli.bench.pairs import Pairs
@@ -14,14 +16,15 @@ from imd.cli.bench.pairs import Pairs
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """The most that one figure of an Outcome may be, in ``unit``."""
+    """The most that one figure of an Outcome may be; times ``scale`` it is told in ``unit``."""
 
     figure: str
     at_most: float
     unit: str
+    scale: float = 1.0
 
     def __str__(self) -> str:
-        return f"{self.at_most:g} {self.unit}"
+        return f"{self.at_most * self.scale:,g} {self.unit}"
 
     def met(self, outcome: Outcome) -> bool:
         """Tell whether the outcome keeps to it."""
@@ -36,7 +39,7 @@ def table(seconds: float) -> dict[Work, tuple[Limit, ...]]:
     """
     pace = Pace(seconds)
     return {
-        Pairs(pace): (_server(35),),
+        Pairs(pace): (_server(32.5),),
         Pairs(pace, uuid4=True): (_server(60),),
         Pairs(Pace(seconds, rate=2000)): (_server(200), _p99(10)),
         Pairs(Pace(seconds, rate=200)): (_p99(5),),
@@ -45,6 +48,9 @@ def table(seconds: float) -> dict[Work, tuple[Limit, ...]]:
         Idle(seconds=2 * seconds): (Limit("connection_kib", 4, "KiB"), Limit("server_core", 12, "% core")),
         Logins(): (_server(200),),
         Drain(): (_server(15),),
+        Listing(): (_server_ms(30),),
+        Listing(changed=10, times=200): (_server_ms(2),),
+        Broadcast(Pace(seconds, rate=2000)): (_p99(50),),
     }
 
 
@@ -55,6 +61,10 @@ def limits_of(outcome: Outcome) -> tuple[Limit, ...]:
 
 def _server(microseconds: float) -> Limit:
     return Limit("server_us", microseconds, "µs")
+
+
+def _server_ms(milliseconds: float) -> Limit:
+    return Limit("server_us", milliseconds * 1000, "ms", 1e-3)
 
 
 def _p99(milliseconds: float) -> Limit:

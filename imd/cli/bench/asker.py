@@ -5,7 +5,6 @@ from typing import TypeVar
 
 from google.protobuf.message import Message
 
-from imd.cli.bench.chat import push_ack
 from imd.cli.bench.load import Connection, LoadError, Loop, complaint
 from imd.wire.bodies import GroupCreate, ImMsg, ImMsgAck, MsgAck, PullMsg, UserData
 from imd.wire.commands import Command
@@ -16,7 +15,7 @@ _Answer = TypeVar("_Answer", bound=Message)
 
 
 class Asker(Connection):
-    """Asks one thing at a time; ACKs what is pushed meanwhile."""
+    """Asks one thing at a time; what is pushed meanwhile is ACKed."""
 
     __slots__ = ("_answer", "_trace_id")
 
@@ -41,11 +40,9 @@ class Asker(Connection):
         return answer.FromString(packet.body)
 
     def take(self, packets: Iterator[Packet]) -> None:
-        """Keep the awaited answer, and ACK pushes."""
+        """Keep the awaited answer."""
         for packet in packets:
-            if packet.command == Command.IM_SEND_MSG and not packet.flags & ACK:
-                self.send(push_ack(packet.trace_id))
-            elif packet.trace_id == self._trace_id and packet.flags & ACK:
+            if packet.trace_id == self._trace_id and packet.flags & ACK:
                 self._answer = packet
             else:
                 self.other(packet)

@@ -7,23 +7,20 @@ from math import inf
 from time import monotonic
 
 from imd.cli.bench.ledger import Delivery, Stream
-from imd.cli.bench.load import Connection, Loop, complaint
+from imd.cli.bench.load import Connection, Loop, complaint, push_ack
 from imd.cli.bench.outcome import Progress
 from imd.cli.bench.server import Meter, Usage
 from imd.wire.bodies import ImMsg, ImMsgAck
 from imd.wire.commands import Command
-from imd.wire.enums import MsgType
+from imd.wire.enums import GroupType, MsgType
 from imd.wire.packet import ACK, Packet, encode
 
-_STALLED_SECONDS = 25.0
+STALLED_SECONDS = 25.0
 """Longer than the server takes to push again what was not ACKed."""
 _TURN_SECONDS = 0.05
 _UNLIMITED = 1 << 62
 _UUID_FIELD = b"\x0a\x24"
 _UUID_SIZE = 36
-_PUSH_ACK = encode(Command.IM_SEND_MSG, 0, b"", ACK)
-_BEFORE_TRACE = _PUSH_ACK[:8]
-_AFTER_TRACE = _PUSH_ACK[12:]
 
 
 class Envelope:
@@ -106,18 +103,17 @@ class Sender(Connection):
             self.post(answered, monotonic())
 
 
-def push_ack(trace_id: int) -> bytes:
-    """Return the packet that ACKs a push."""
-    return _BEFORE_TRACE + trace_id.to_bytes(4) + _AFTER_TRACE
-
-
 class Receiver(Connection):
-    """ACKs each push, and enters it. ``latencies`` takes the seconds from sending to receipt."""
+    """ACKs each push, and enters it. ``latencies`` takes the seconds from sending to receipt.
 
-    __slots__ = ("_delivery", "_latencies", "_times")
+    ``newest`` is the largest seq that came.
+    """
+
+    __slots__ = ("_delivery", "_latencies", "_times", "newest")
 
     def __init__(self, loop: Loop, uid: int, stream: Stream, name: str, latencies: "array[float]") -> None:
         super().__init__(loop, uid)
+        self.newest = 0
         self._delivery = Delivery(stream, name)
         self._times = stream.times
         self._latencies = latencies
@@ -126,18 +122,25 @@ class Receiver(Connection):
         """Enter the pushes of one read, and ACK them in one write."""
         now = monotonic()
         delivered, times, add = self._delivery.delivered, self._times, self._latencies.append
+        newest = self.newest
         acks = []
         for command, flags, result, trace_id, body in packets:
             if command != Command.IM_SEND_MSG:
                 self.other(Packet(command, flags, result, trace_id, body))
                 continue
-            acks.append(push_ack(trace_id))
             message = ImMsg.FromString(body)
+            if message.group_type == GroupType.SYSTEM:
+                self.other(Packet(command, flags, result, trace_id, body))
+                continue
+            acks.append(push_ack(trace_id))
+            seq = message.seq_id
+            newest = max(newest, seq)
             if message.msg_type == MsgType.CONTROL:
                 continue
-            index = delivered(message.msg_id, message.seq_id)
+            index = delivered(message.msg_id, seq)
             if index >= 0:
                 add(now - times[index])
+        self.newest = newest
         if acks:
             self.send(b"".join(acks))
 
@@ -214,12 +217,11 @@ class Chat:
     def _await_the_last(self) -> None:
         """Turn until every stream is settled, or nothing has come for so long that nothing will."""
         streams = [sender.stream for sender in self.senders]
-        arrived, changed = -1, monotonic()
-        while not all(stream.settled() for stream in streams) and monotonic() < changed + _STALLED_SECONDS:
-            self._loop.turn(_TURN_SECONDS)
-            now_arrived = self._delivered() + sum(stream.acks for stream in streams)
-            if now_arrived != arrived:
-                arrived, changed = now_arrived, monotonic()
+        self._loop.wait_while_rising(
+            lambda: self._delivered() + sum(stream.acks for stream in streams),
+            lambda: all(stream.settled() for stream in streams),
+            STALLED_SECONDS,
+        )
 
     def _delivered(self) -> int:
         return sum(delivery.count for sender in self.senders for delivery in sender.stream.deliveries)

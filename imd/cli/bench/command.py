@@ -12,11 +12,13 @@ import click
 from click.core import ParameterSource
 
 from imd.cli.bench.asked import table
+from imd.cli.bench.broadcast import Broadcast
 from imd.cli.bench.chat import Pace
 from imd.cli.bench.crash import Crash
 from imd.cli.bench.drain import Drain
 from imd.cli.bench.group import Group
 from imd.cli.bench.idle import Idle
+from imd.cli.bench.listing import Listing
 from imd.cli.bench.logins import Logins
 from imd.cli.bench.outcome import Work
 from imd.cli.bench.pairs import Pairs
@@ -82,7 +84,7 @@ def bench(config: Config, seconds: float, fill: int) -> list[Work]:
 def pairs(
     _config: Config, pairs: int, window: int, rate: float | None, count: int | None, uuid4: bool, seconds: float
 ) -> list[Work]:
-    """1:1 chat. With --rate, latency counts from when a message should have been sent."""
+    """1:1 chat with receipts and read marks. With --rate, latency counts from when a message should have been sent."""
     return [Pairs(Pace(seconds, count or 0, rate or 0.0), pairs, window, uuid4)]
 
 
@@ -121,6 +123,30 @@ def login(_config: Config, logins: int, users: int) -> list[Work]:
 def drain(_config: Config, messages: int, page: int) -> list[Work]:
     """A user who was offline pulls what was missed."""
     return [Drain(messages, page)]
+
+
+@bench.command("list")
+@click.option("--conversations", type=_COUNT, default=1_000, show_default=True)
+@click.option("--unread", type=_COUNT, default=20, show_default=True, help="Messages in each.")
+@click.option("--changed", type=_COUNT, default=10, show_default=True, help="How many change, to list only those.")
+@_measured
+def listing(_config: Config, conversations: int, unread: int, changed: int) -> list[Work]:
+    """A user lists the conversations: all, then those with a change."""
+    if changed > conversations:
+        raise click.UsageError(f"{changed:,} of {conversations:,} conversations can't change.")
+    return [Listing(conversations, unread), Listing(conversations, unread, changed, times=200)]
+
+
+@bench.command()
+@click.option("--users", type=_COUNT, default=10_000, show_default=True, help="Who are online, beside the pairs.")
+@click.option("--every", type=_SECONDS, default=3.0, show_default=True, help="Seconds from one broadcast to the next.")
+@click.option("--pairs", type=_COUNT, default=20, show_default=True, help="Users who send, each to one other.")
+@click.option("--rate", type=_SECONDS, default=2_000.0, show_default=True, help="Messages a second of all pairs.")
+@_seconds
+@_measured
+def broadcast(_config: Config, users: int, every: float, pairs: int, rate: float, seconds: float) -> list[Work]:
+    """Broadcasts to everyone online, and 1:1 chat beside them: its latency is told while one is under way."""
+    return [Broadcast(Pace(seconds, rate=rate), users, every, pairs)]
 
 
 @bench.command()

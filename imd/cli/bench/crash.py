@@ -6,11 +6,11 @@ from pathlib import Path
 from time import monotonic
 
 from imd.cli.bench.asker import Asker, create_group, pull_all
-from imd.cli.bench.chat import Quota, Sender, push_ack
+from imd.cli.bench.chat import Quota, Sender
 from imd.cli.bench.conversation import Conversation
 from imd.cli.bench.daemon import OwnDaemon
 from imd.cli.bench.ledger import Stream
-from imd.cli.bench.load import Loop, Target
+from imd.cli.bench.load import Loop, Target, push_ack
 from imd.cli.bench.pairs import BODY, ordered_ids
 from imd.cli.token import load_secret
 from imd.wire.bodies import ImMsg

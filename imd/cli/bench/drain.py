@@ -9,9 +9,9 @@ from imd.cli.bench.load import LoadError, Loop, Target
 from imd.cli.bench.outcome import Outcome, Progress
 from imd.cli.bench.pairs import BODY, ordered_ids
 from imd.cli.bench.server import Meter, resident_bytes
-from imd.wire.bodies import ImGroup, ImMsg, ListGroup, UserData, UserLogout
-from imd.wire.commands import EMPTY, Command
-from imd.wire.enums import MsgType
+from imd.wire.bodies import Empty, ImGroup, ImMsg, ListGroup, UserData, UserLogout
+from imd.wire.commands import Command
+from imd.wire.enums import GroupType, MsgType
 
 _RATE = 4_000.0
 """Messages a second from the one sender: less than its bucket of packets allows."""
@@ -60,7 +60,7 @@ class Drain:
     def _leave_offline(self, loop: Loop, uid: int) -> None:
         client = Asker(loop, uid)
         loop.log_in([client])
-        client.ask(Command.USER_LOGOUT, UserLogout(), EMPTY)
+        client.ask(Command.USER_LOGOUT, UserLogout(), Empty)
         client.close()
 
     def _store(self, loop: Loop, target: Target, stream: Stream, progress: Progress) -> None:
@@ -74,8 +74,9 @@ class Drain:
 
 
 def only_group(client: Asker) -> ImGroup:
-    """Return the one conversation of a user. Raises LoadError where there is none or more."""
-    groups = client.ask(Command.LIST_GROUP, ListGroup(), UserData).groups
+    """Return the one conversation of a user, beside ``system``. Raises LoadError where there is none or more."""
+    listed = client.ask(Command.LIST_GROUP, ListGroup(), UserData).groups
+    groups = [group for group in listed if group.group_type != GroupType.SYSTEM]
     if len(groups) != 1:
         raise LoadError(f"{client.uid} has {len(groups)} conversations, where one was expected.")
     return groups[0]

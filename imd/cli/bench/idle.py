@@ -3,13 +3,12 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from imd.cli.bench.load import HEARTBEAT_SECONDS, Connection, LoadError, Loop, Target
+from imd.cli.bench.load import HEARTBEAT_SECONDS, Connection, Loop, Target
 from imd.cli.bench.outcome import Outcome, Progress
-from imd.cli.bench.server import raise_file_limit, resident_bytes, usage
+from imd.cli.bench.server import allow_connections, resident_bytes, usage
 
 _WARM_LOGINS = 200
 _SETTLE_SECONDS = 3.0
-_SPARE_FILES = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +25,7 @@ class Idle:
 
     def run(self, target: Target, progress: Progress) -> Outcome:
         """Log in, stay, and count the answered heartbeats. Raises LoadError."""
-        allowed = raise_file_limit() - _SPARE_FILES
-        if self.connections > allowed:
-            raise LoadError(
-                f"{self.connections:,} connections are more than the {allowed:,} files this process may open:"
-                " raise its hard limit (`ulimit -Hn`)."
-            )
+        allow_connections(self.connections)
         whole = self.connections + _SETTLE_SECONDS + self.seconds
         with Loop(target) as loop:
             _warm_up(loop, target.first_uid + self.connections)

@@ -6,14 +6,16 @@ import select
 import socket
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
+from itertools import count
 from time import monotonic, time
 from typing import TypeVar
 
 from imd.errors import ImdError
 from imd.sso.jwt import issue
-from imd.wire.bodies import CloseChannel, Error, KickNotice, UserLogin
+from imd.wire.bodies import CloseChannel, Error, ImMsg, KickNotice, UserLogin
 from imd.wire.commands import Command
-from imd.wire.packet import Decoder, Packet, encode
+from imd.wire.packet import ACK, Decoder, Packet, encode
 from imd.wire.results import Result
 
 HEARTBEAT_SECONDS = 5.0
@@ -31,6 +33,9 @@ _TOKEN_SECONDS = 3600
 _LINUX_CLIENT_TYPE = 23
 _IP_BIND_ADDRESS_NO_PORT = 24
 _HEARTBEAT = encode(Command.HEARTBEAT, 0)
+_PUSH_ACK = encode(Command.IM_SEND_MSG, 0, b"", ACK)
+_BEFORE_TRACE = _PUSH_ACK[:8]
+_AFTER_TRACE = _PUSH_ACK[12:]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,20 +58,28 @@ class LoadError(ImdError):
 
 
 class Connection:
-    """One client: logs in, then hands each packet that comes to ``take``."""
+    """One client: logs in, then hands each packet that comes to ``take``.
 
-    __slots__ = ("_decoder", "_interest", "_socket", "_unsent", "heartbeats_due", "loop", "online", "uid")
+    ``on_push`` gets each pushed message that is not of the work itself, once it is ACKed.
+    """
+
+    __slots__ = ("_decoder", "_interest", "_socket", "_unsent", "heartbeats_due", "loop", "on_push", "online", "uid")
+
+    is_admin = False
+    """Whether it logs in with an admin's token."""
 
     def __init__(self, loop: "Loop", uid: int) -> None:
         self.loop = loop
         self.uid = uid
         self.online = False
         self.heartbeats_due = 0
+        self.on_push: Callable[[ImMsg], None] | None = None
         self._decoder = Decoder()
         self._unsent = b""
         self._interest = select.EPOLLIN
         self._socket = loop.open(self)
-        login = UserLogin(uid=uid, token=loop.token(uid), device_id="bench", client_type=_LINUX_CLIENT_TYPE)
+        token = loop.token(uid, self.is_admin)
+        login = UserLogin(uid=uid, token=token, device_id="bench", client_type=_LINUX_CLIENT_TYPE)
         self.send(encode(Command.USER_LOGIN, 0, login.SerializeToString()))
 
     def take(self, packets: Iterator[Packet]) -> None:
@@ -82,6 +95,10 @@ class Connection:
         if packet.command == Command.HEARTBEAT:
             self.heartbeats_due -= 1
             self.loop.heartbeats_answered += 1
+        elif packet.command == Command.IM_SEND_MSG and not packet.flags & ACK:
+            self.send(push_ack(packet.trace_id))
+            if self.on_push is not None:
+                self.on_push(ImMsg.FromString(packet.body))
         elif packet.command == Command.USER_KICK:
             raise LoadError(f"The server kicked {self.uid}: {KickNotice.FromString(packet.body).message}")
         elif packet.command == Command.CLOSE_CHANNEL:
@@ -165,7 +182,9 @@ class Loop:
         self._epoll = select.epoll()
         self._connections: dict[int, Connection] = {}
         self._opened = 0
-        self._beats: list[tuple[float, int, Connection]] = []
+        self._is_beating = True
+        self._timers: list[tuple[float, int, Callable[[], None]]] = []
+        self._timer_numbers = count()
 
     def __enter__(self) -> "Loop":
         return self
@@ -182,14 +201,19 @@ class Loop:
 
     def stop_heartbeats(self, seconds: float) -> None:
         """Send no more heartbeats, and wait up to ``seconds`` for the answers to those sent."""
-        self._beats.clear()
+        self._is_beating = False
         self.wait_for(lambda: self.heartbeats_answered == self.heartbeats_sent, seconds)
 
+    def at(self, due: float, call: Callable[[], None]) -> None:
+        """Let a turn make ``call`` as soon as ``due`` has come, in seconds of the monotonic clock."""
+        heapq.heappush(self._timers, (due, next(self._timer_numbers), call))
+
     def turn(self, timeout: float) -> None:
-        """Wait up to ``timeout`` seconds for anything to read, and let it be taken. Raises LoadError."""
+        """Wait up to ``timeout`` seconds for anything to read or to do, and let it be done. Raises LoadError."""
         now = monotonic()
-        if self._beats and self._beats[0][0] - now < timeout:
-            timeout = max(self._beats[0][0] - now, 0.0)
+        timers = self._timers
+        if timers and timers[0][0] - now < timeout:
+            timeout = max(timers[0][0] - now, 0.0)
         if 0 < timeout < _SHORT:
             select.select([self._epoll], [], [], timeout)
             timeout = 0.0
@@ -199,8 +223,8 @@ class Loop:
             connection = connections.get(fileno)
             if connection is not None:
                 connection.ready(event)
-        if self._beats and self._beats[0][0] <= now:
-            self._beat(now)
+        while timers and timers[0][0] <= now:
+            heapq.heappop(timers)[2]()
 
     def wait(self, seconds: float, passed: Callable[[float], None] = lambda _seconds: None) -> None:
         """Turn for ``seconds``, and tell ``passed`` how many of them are over."""
@@ -216,9 +240,17 @@ class Loop:
             self.turn(_TURN_SECONDS)
         return found
 
-    def token(self, uid: int) -> str:
+    def wait_while_rising(self, number: Callable[[], int], settled: Callable[[], bool], seconds: float) -> None:
+        """Turn until all is ``settled``, or ``number`` has stayed the same for ``seconds``."""
+        known, changed = number(), monotonic()
+        while not settled() and monotonic() < changed + seconds:
+            self.turn(_TURN_SECONDS)
+            if (now_known := number()) != known:
+                known, changed = now_known, monotonic()
+
+    def token(self, uid: int, is_admin: bool) -> str:
         """Return a login token for ``uid``."""
-        return issue(self._secret, uid, time(), _TOKEN_SECONDS)
+        return issue(self._secret, uid, time(), _TOKEN_SECONDS, is_admin=is_admin)
 
     def open(self, connection: Connection) -> socket.socket:
         """Connect a socket for ``connection`` and watch it."""
@@ -248,8 +280,7 @@ class Loop:
     def logged_in(self, connection: Connection) -> None:
         """Learn that a login is done: the connection has heartbeats from now on."""
         self.logins_pending -= 1
-        due = monotonic() + self.rng.random() * HEARTBEAT_SECONDS
-        heapq.heappush(self._beats, (due, connection.uid, connection))
+        self._beat_at(monotonic() + self.rng.random() * HEARTBEAT_SECONDS, connection)
 
     def forget(self, connection: Connection, fileno: int) -> None:
         """Watch a connection no longer."""
@@ -266,15 +297,19 @@ class Loop:
         if not self.wait_for(lambda: self.logins_pending <= at_most, _LOGIN_SECONDS):
             raise LoadError(f"{self.logins_pending} logins were not answered in {_LOGIN_SECONDS:g} seconds.")
 
-    def _beat(self, now: float) -> None:
-        while self._beats and self._beats[0][0] <= now:
-            due, uid, connection = self._beats[0]
-            if connection.online:
-                self.heartbeats_sent += 1
-                connection.heartbeat()
-                heapq.heapreplace(self._beats, (due + HEARTBEAT_SECONDS, uid, connection))
-            else:
-                heapq.heappop(self._beats)
+    def _beat_at(self, due: float, connection: Connection) -> None:
+        self.at(due, partial(self._beat, due, connection))
+
+    def _beat(self, due: float, connection: Connection) -> None:
+        if connection.online and self._is_beating:
+            self.heartbeats_sent += 1
+            connection.heartbeat()
+            self._beat_at(due + HEARTBEAT_SECONDS, connection)
+
+
+def push_ack(trace_id: int) -> bytes:
+    """Return the packet that ACKs a push."""
+    return _BEFORE_TRACE + trace_id.to_bytes(4) + _AFTER_TRACE
 
 
 def complaint(packet: Packet) -> str:

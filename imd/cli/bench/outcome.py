@@ -2,7 +2,7 @@
 
 from array import array
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from imd.cli.bench.load import Target
@@ -27,7 +27,9 @@ class Outcome:
 
     ``unit`` names what is counted; ``usage`` is what all ``count`` of them took. ``resident`` is the server's memory at
     the end and ``growth`` what each connection added to it, in bytes. ``repeats`` came more than once and were dropped.
-    Each of ``breaches`` is a sentence that tells of a lost, doubled or misplaced message.
+    ``also`` tells what else was counted, by its name in the plural. ``reach`` is how long, in seconds, the slowest
+    broadcast took to its last user. Each of ``breaches`` is a sentence that tells of a lost, doubled or misplaced
+    message.
     """
 
     work: str
@@ -38,6 +40,8 @@ class Outcome:
     latency: Latency | None = None
     growth: float | None = None
     repeats: int = 0
+    also: dict[str, int] = field(default_factory=dict)
+    reach: float | None = None
     breaches: tuple[str, ...] = ()
 
     def figures(self) -> dict[str, float | None]:
@@ -56,6 +60,7 @@ class Outcome:
             "load_us": used.load / self.count * 1e6 if self.count else None,
             "load_core": used.load / used.wall * 100,
             "connection_kib": None if self.growth is None else self.growth / 1024,
+            "reach_s": self.reach,
         }
 
     def plural(self) -> str:

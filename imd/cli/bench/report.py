@@ -25,7 +25,7 @@ def as_table(outcomes: Sequence[Outcome]) -> Table:
     CPU is told for each of what is counted, and as a share of one core.
     """
     grid = Table(box=None, padding=(0, 1, 1, 0))
-    grid.add_column("\nwork", min_width=18)
+    grid.add_column("\nwork", min_width=16)
     for heading in ("each\nsecond", "p50\nms", "p99\nms", "max\nms", "server\nCPU", "load\nCPU", "server\nmemory"):
         grid.add_column(heading, justify="right", no_wrap=True)
     grid.add_column("asked:\nat most", no_wrap=True)
@@ -35,7 +35,7 @@ def as_table(outcomes: Sequence[Outcome]) -> Table:
         grid.add_row(
             outcome.work,
             *(_number(figures[name]) for name in ("per_second", "p50_ms", "p99_ms", "max_ms")),
-            *(f"{_number(figures[f'{who}_us'])} µs\n{_number(figures[f'{who}_core'])} %" for who in ("server", "load")),
+            *(f"{_cpu(figures[f'{who}_us'])}\n{_number(figures[f'{who}_core'])} %" for who in ("server", "load")),
             f"{_number(outcome.resident / _MIB)} MiB" + ("" if growth is None else f"\n{growth:.2f} KiB\neach"),
             _asked(outcome),
         )
@@ -46,7 +46,8 @@ def remarks(outcomes: Sequence[Outcome]) -> list[str]:
     """Return what was counted, and a sentence for each work whose figures have to be read with care."""
     counts: dict[str, int] = {}
     for outcome in outcomes:
-        counts[outcome.plural()] = counts.get(outcome.plural(), 0) + outcome.count
+        for unit, count in {outcome.plural(): outcome.count, **outcome.also}.items():
+            counts[unit] = counts.get(unit, 0) + count
     counted = ", ".join(f"{count:,} {unit}" for unit, count in counts.items())
     whole = not any(outcome.breaches for outcome in outcomes)
     said = [f"Counted one by one: {counted}{'; none lost, doubled or out of order' if whole else ''}."]
@@ -55,6 +56,8 @@ def remarks(outcomes: Sequence[Outcome]) -> list[str]:
         server, load = figures["server_core"], figures["load_core"]
         if server is not None and load is not None and load >= _BUSY > server:
             said.append(f"{outcome.work}: the load was busier than the server, which could have done more.")
+        if outcome.reach is not None:
+            said.append(f"{outcome.work}: the slowest broadcast was with its last user after {outcome.reach:.2f} s.")
         if outcome.repeats:
             said.append(f"{outcome.work}: {outcome.repeats:,} came again, and were dropped by (group_id, msg_id).")
     return said
@@ -68,6 +71,7 @@ def _work(outcome: Outcome) -> dict[str, object]:
         **outcome.figures(),
         "resident_mib": outcome.resident / _MIB,
         "repeats": outcome.repeats,
+        "also": outcome.also,
         "asked": {limit.figure: limit.at_most for limit in limits_of(outcome)},
         "met": all(limit.met(outcome) for limit in limits_of(outcome)),
         "breaches": list(outcome.breaches),
@@ -79,6 +83,14 @@ def _number(value: float | None) -> str:
     if value is None:
         return ""
     return f"{value:,.0f}" if value >= 100 else f"{value:.1f}"
+
+
+def _cpu(microseconds: float | None) -> str:
+    """Return ``microseconds`` in µs, from 1,000 of them on in ms, in at most seven characters below a second."""
+    if microseconds is None or microseconds < 1000:
+        return f"{_number(microseconds)} µs"
+    milliseconds = microseconds / 1000
+    return f"{milliseconds:.2f} ms" if milliseconds < 10 else f"{_number(milliseconds)} ms"
 
 
 def _asked(outcome: Outcome) -> Text:

@@ -13,6 +13,7 @@ from imd.cli.bench.load import LoadError, Loop
 
 SETTLE_SECONDS = 0.2
 _LOCK = "imd.lock"
+_SPARE_FILES = 100
 _CPUCLOCK_SCHED = 2
 
 
@@ -104,11 +105,15 @@ def cores_apart(pid: int) -> Iterator[bool]:
         _move((before | dict.fromkeys(started_since, before.get(pid, mine))).items())
 
 
-def raise_file_limit() -> int:
-    """Allow this process as many open files as it may have, and return how many that are."""
+def allow_connections(wanted: int) -> None:
+    """Let this process have ``wanted`` connections open at once. Raises LoadError where it may not."""
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    return hard
+    if wanted > (allowed := hard - _SPARE_FILES):
+        raise LoadError(
+            f"{wanted:,} connections are more than the {allowed:,} files this process may open:"
+            " raise its hard limit (`ulimit -Hn`)."
+        )
 
 
 def _threads(pid: int) -> list[int]:

@@ -1,41 +1,35 @@
 """What the chat shows: a line a message. What steers a terminal is taken out by ``clean`` as the line is written."""
 
 import re
-from collections.abc import Iterable, Sequence
-from datetime import datetime, tzinfo
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import tzinfo
 
-import msgspec
 from rich.cells import cell_len, set_cell_size
 
+from imd.cli.chat.control import control_in, sentence
 from imd.cli.chat.single import peer_in
+from imd.cli.chat.words import ROLES, moment, presence
 from imd.wire.bodies import GroupMember, ImGroup, ImMsg
-from imd.wire.enums import MsgType
+from imd.wire.enums import SYSTEM_GROUP, MsgStatus, MsgType, Quit
 
-_REVOKED = 2
 _MAX_COLUMN = 24
-_KINDS = {2: "voice", 3: "picture", 4: "video", 5: "location", 6: "attachment", 7: "card", 8: "announcement"}
-_ROLES = {1: "owner", 2: "admin", 3: "member"}
-_SENTENCES = {
-    "create": "{by} made the group with {uids}",
-    "update": "{by} changed the group",
-    "invite": "{by} invited {uids}",
-    "join": "{by} joined",
-    "quit": "{by} left",
-    "remove": "{by} removed {uids}",
-    "mute": "{by} changed who may speak",
-    "role": "{by} changed the role of {uids}",
-    "dismiss": "{by} dismissed the group",
-    "revoke": "{by} took message {seq_id} back",
+_KINDS: dict[int, str] = {
+    MsgType.VOICE: "voice",
+    MsgType.PICTURE: "picture",
+    MsgType.VIDEO: "video",
+    MsgType.LOCATION: "location",
+    MsgType.ATTACHMENT: "attachment",
+    MsgType.CARD: "card",
 }
+_OUT: dict[int, str] = {
+    Quit.LEFT: "you have left",
+    Quit.REMOVED: "you were removed",
+    Quit.DISMISSED: "it was dismissed",
+}
+_LOUD = "!! "
+"""Begins what is meant for the reader, or for everybody."""
 # Control characters (escape sequences begin with one), and what reverses the direction of text or breaks lines.
 _UNSHOWN = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-
-
-class _Control(msgspec.Struct):
-    op: str
-    by: int
-    uids: list[int] = []
-    seq_id: int = 0
 
 
 def clean(text: str) -> str:
@@ -45,17 +39,20 @@ def clean(text: str) -> str:
 
 def message_line(message: ImMsg, me: int, zone: tzinfo | None) -> str:
     """Return a message of the open conversation as a line; ``zone`` is None for the machine's own."""
-    when = datetime.fromtimestamp(message.send_time / 1000, zone).strftime("%m-%d %H:%M")
-    text = text_of(message, me)
+    text = text_of(message, me, zone)
     if message.msg_type != MsgType.CONTROL:
-        text = f"{sender(message, me)}: {text}"
-    return f"{message.seq_id:>4}  {when}  {text}"
+        text = f"{_loud(message, me)}{_author(message, me)}: {text}"
+    return f"{message.seq_id:>4}  {moment(message.send_time, zone, '%H:%M')}  {text}"
 
 
-def elsewhere_line(message: ImMsg, me: int) -> str:
+def elsewhere_line(message: ImMsg, me: int, zone: tzinfo | None) -> str:
     """Return a message of another conversation as a line that says how to go there."""
-    author = "" if message.msg_type == MsgType.CONTROL else f"from {sender(message, me)} "
-    return f"[{author}in {message.group_id}] {text_of(message, me)}  (/open {message.group_id})"
+    where = "" if message.group_id == SYSTEM_GROUP else f"in {message.group_id}"
+    author = "" if message.msg_type == MsgType.CONTROL else _author(message, me)
+    if author and not _is_titled(message):
+        author = f"from {author}"
+    head = " ".join(filter(None, (author, where)))
+    return f"[{_loud(message, me)}{head}] {text_of(message, me, zone)}  (/open {message.group_id})"
 
 
 def sender(message: ImMsg, me: int) -> str:
@@ -65,51 +62,101 @@ def sender(message: ImMsg, me: int) -> str:
     return f"{message.sender_name} ({message.sender_id})" if message.sender_name else str(message.sender_id)
 
 
-def text_of(message: ImMsg, me: int) -> str:
+def text_of(message: ImMsg, me: int, zone: tzinfo | None) -> str:
     """Return what a message says, without its sender."""
     if message.msg_status:
-        return "(taken back)" if message.msg_status == _REVOKED else "(deleted)"
+        return "(taken back)" if message.msg_status == MsgStatus.REVOKED else "(deleted)"
     if message.msg_type == MsgType.CONTROL:
-        return _sentence(message.msg_body, me)
+        return f"— {sentence(control_in(message.msg_body), me, zone)}"
     kind = _KINDS.get(message.msg_type)
     return message.msg_body if kind is None else f"[{' '.join(filter(None, (kind, message.attach_name)))}]"
 
 
-def group_table(groups: Iterable[ImGroup], me: int, width: int) -> list[str]:
-    """Return a table of conversations, ``width`` columns wide at most, as lines."""
+def about_line(group: ImGroup, now_ms: int, zone: tzinfo | None) -> str:
+    """Return what one should know of a group as one comes there."""
+    parts = [f"{group.group_name}, {group.member_count} member{'s' if group.member_count != 1 else ''}"]
+    if group.is_quit:
+        parts.append(_OUT.get(group.is_quit, "you are out"))
+    return "; ".join([*parts, *silence(group, now_ms, zone)])
+
+
+def silence(group: ImGroup, now_ms: int, zone: tzinfo | None) -> list[str]:
+    """Return what keeps one from speaking in a group."""
+    parts = []
+    if group.mute_all:
+        parts.append("only the owner and the admins may speak now")
+    if group.mute_until > now_ms:
+        parts.append(f"you are muted until {moment(group.mute_until, zone)}")
+    return parts
+
+
+def group_table(groups: Iterable[ImGroup], me: int, width: int, zone: tzinfo | None) -> list[str]:
+    """Return a table of conversations, ``width`` columns wide at most, as lines; an @ says that one is mentioned."""
     rows = [
         (
             group.group_id,
-            group.group_name or f"with {peer_in(group.group_id, me)}",
-            str(group.unread),
-            text_of(group.last_message, me) if group.HasField("last_message") else "",
+            "broadcasts" if group.group_id == SYSTEM_GROUP else group.group_name or _peer_name(group.group_id, me),
+            f"{group.unread}{' @' if group.at_seq else ''}",
+            text_of(group.last_message, me, zone) if group.HasField("last_message") else "",
         )
         for group in groups
     ]
     return _table(("id", "name", "unread", "last message"), rows, width)
 
 
-def member_table(members: Iterable[GroupMember], width: int) -> list[str]:
-    """Return a table of a group's members, ``width`` columns wide at most, as lines."""
-    rows = [(str(member.uid), _ROLES.get(member.role, ""), member.name) for member in members]
-    return _table(("uid", "role", "name"), rows, width)
+def member_table(
+    members: Iterable[GroupMember],
+    online: Mapping[int, Sequence[int]] | None,
+    now_ms: int,
+    width: int,
+    zone: tzinfo | None,
+) -> list[str]:
+    """Return a table of a group's members, ``width`` columns wide at most, as lines.
+
+    ``online`` has the client types of those asked for; it is None where that isn't known.
+    """
+    rows = [
+        (
+            str(member.uid),
+            ROLES.get(member.role, ""),
+            "?" if online is None else presence(online.get(member.uid, ())),
+            moment(member.mute_until, zone) if member.mute_until > now_ms else "",
+            member.name,
+        )
+        for member in members
+    ]
+    return _table(("uid", "role", "now", "muted until", "name"), rows, width)
 
 
-def _sentence(body: str, me: int) -> str:
-    try:
-        control = msgspec.json.decode(body, type=_Control)
-    except msgspec.MsgspecError:
-        return "— the group has changed"  # in a list, a long body is cut
-    by = _user(control.by, me)
-    uids = ", ".join(_user(uid, me) for uid in control.uids if uid != control.by) or "nobody else"
-    sentence = _SENTENCES.get(control.op)
-    if sentence is None:
-        return f"— {by}: {control.op}"
-    return f"— {sentence.format(by=by, uids=uids, seq_id=control.seq_id)}"
+def _peer_name(group_id: str, me: int) -> str:
+    peer = peer_in(group_id, me)
+    return f"with {peer}" if peer else ""
 
 
-def _user(uid: int, me: int) -> str:
-    return "you" if uid == me else str(uid)
+def _is_titled(message: ImMsg) -> bool:
+    return message.msg_type == MsgType.ANNOUNCEMENT or message.group_id == SYSTEM_GROUP
+
+
+def _author(message: ImMsg, me: int) -> str:
+    who = sender(message, me)
+    if message.group_id == SYSTEM_GROUP:
+        return f"broadcast by {who}"
+    if message.msg_type == MsgType.ANNOUNCEMENT:
+        return f"announcement by {who}"
+    return f"{who}{_whom(message, me)}"
+
+
+def _whom(message: ImMsg, me: int) -> str:
+    """Return whom a message mentions, if that includes the reader."""
+    if me in message.at_uids:
+        return " to you"
+    return " to everybody" if 0 in message.at_uids else ""
+
+
+def _loud(message: ImMsg, me: int) -> str:
+    if message.msg_type == MsgType.CONTROL or message.msg_status or message.sender_id == me:
+        return ""
+    return _LOUD if _is_titled(message) or _whom(message, me) else ""
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> list[str]:

@@ -18,7 +18,7 @@ from imd.gateway.outbox import Outbox
 from imd.gateway.protocol import Connection
 from imd.gateway.sessions import Session, Sessions
 from imd.model import Identity
-from imd.ports import ISession, Push
+from imd.ports.delivery import ISession, Push
 from imd.wire.bodies import Error, Heartbeat, HeartbeatAck, ImMsg, ImMsgAck, MsgAck, UserLogin, UserLoginAck, UserLogout
 from imd.wire.commands import Command
 from imd.wire.packet import Decoder, Packet, encode
@@ -66,7 +66,7 @@ class Node:
         """Push a message to ``uids``."""
         body = ImMsg(group_id=group_id, seq_id=seq_id, msg_body=text).SerializeToString()
         trace_id = self.sessions.next_trace_id()
-        push = Push(trace_id, group_id, seq_id, body, encode(SEND, trace_id, body))
+        push = Push(trace_id, group_id, seq_id, 0, body, encode(SEND, trace_id, body))
         self.sessions.push(push, uids)
         return push
 

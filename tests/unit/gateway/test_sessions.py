@@ -1,4 +1,4 @@
-"""Sessions: pushes and their ACKs, copies, and who is here."""
+"""Sessions: pushes and their ACKs, what waits for none, and who is here."""
 
 from typing import Any
 
@@ -12,10 +12,10 @@ from imd.errors import ForbiddenError
 from imd.gateway.outbox import Outbox
 from imd.gateway.sessions import Session, Sessions
 from imd.model import Identity
-from imd.ports import Acknowledged, IDelivery, ISession, Push
-from imd.wire.bodies import Error, ImMsg, KickNotice
+from imd.ports.delivery import Acknowledged, IDelivery, ISession, Push
+from imd.wire.bodies import Error, ImMsg, IssueReceipt, KickNotice
 from imd.wire.commands import Command
-from imd.wire.packet import ACK, Decoder, Packet, encode
+from imd.wire.packet import ACK, DEFLATE, DEFLATE_FROM, Decoder, Packet, encode, inflate
 from imd.wire.results import KickReason, Result
 
 
@@ -58,11 +58,11 @@ class SessionsTestCase(SynchronousTestCase):
         session.log_in(uid, client_type, f"{uid}/{client_type}", Identity(uid, **identity))
         return session
 
-    def push(self, seq_id: int, *uids: int, group_id: str = "g") -> int:
+    def push(self, seq_id: int, *uids: int, group_id: str = "g", sender: int = 9) -> int:
         trace_id = self.sessions.next_trace_id()
         body = ImMsg(group_id=group_id, seq_id=seq_id).SerializeToString()
         packet = encode(Command.IM_SEND_MSG, trace_id, body)
-        self.sessions.push(Push(trace_id, group_id, seq_id, body, packet), uids)
+        self.sessions.push(Push(trace_id, group_id, seq_id, sender, body, packet), uids)
         return trace_id
 
     def sent(self, session: Session) -> list[Packet]:
@@ -83,17 +83,6 @@ class Pushes(SessionsTestCase):
             assert ImMsg.FromString(packet.body).seq_id == 7
         assert self.sent(other) == []
 
-    def test_a_copy_reaches_the_senders_other_sessions_and_waits_for_no_ack(self) -> None:
-        origin, desktop = self.login(1, 11), self.login(1, 20)
-        self.sessions.copy(ImMsg(seq_id=7).SerializeToString(), 1, origin)
-        assert self.sent(origin) == []
-        (packet,) = self.sent(desktop)
-        assert packet.command == Command.IM_SEND_MSG
-        assert desktop.acknowledge(packet.trace_id) is None
-
-    def test_a_copy_for_who_is_not_here_goes_nowhere(self) -> None:
-        self.sessions.copy(b"", 99, None)
-
     def test_trace_ids_fit_the_header_and_start_over(self) -> None:
         self.sessions._trace_id = 0xFFFFFFFE
         assert [self.sessions.next_trace_id() for _ in range(3)] == [0xFFFFFFFF, 0, 1]
@@ -106,14 +95,81 @@ class Pushes(SessionsTestCase):
         assert self.channels[session].dropped == ["uid 1 left 1000 pushes without an ACK"]
 
 
+class Told(SessionsTestCase):
+    """What is sent beside pushes: copies, receipts, notices."""
+
+    body = IssueReceipt(group_id="g", uid=1, receive_seq=7).SerializeToString()
+
+    def test_it_reaches_every_session_of_the_users_who_are_counted(self) -> None:
+        sessions = [self.login(1, 11), self.login(1, 20), self.login(2)]
+        other = self.login(3)
+        assert self.sessions.tell(Command.ISSUE_RECEIPT, self.body, [1, 2, 99]) == 3
+        for session in sessions:
+            (packet,) = self.sent(session)
+            assert (packet.command, packet.flags, packet.result, packet.body) == (
+                Command.ISSUE_RECEIPT,
+                0,
+                0,
+                self.body,
+            )
+        assert self.sent(other) == []
+
+    def test_one_session_can_be_left_out(self) -> None:
+        origin, desktop = self.login(1, 11), self.login(1, 20)
+        assert self.sessions.tell(Command.IM_SEND_MSG, self.body, [1], origin) == 1
+        assert self.sent(origin) == []
+        assert len(self.sent(desktop)) == 1
+
+    def test_it_waits_for_no_ack(self) -> None:
+        session = self.login(1)
+        self.sessions.tell(Command.IM_SEND_MSG, self.body, [1])
+        (packet,) = self.sent(session)
+        assert session.acknowledge(packet.trace_id) is None
+
+    def test_for_who_is_not_here_it_goes_nowhere(self) -> None:
+        origin = self.login(1)
+        assert self.sessions.tell(Command.ISSUE_RECEIPT, self.body, [99]) == 0
+        assert self.sessions.tell(Command.ISSUE_RECEIPT, self.body, [1], origin) == 0
+
+    def test_it_is_encoded_once_and_never_has_the_trace_id_of_a_push(self) -> None:
+        phone, desktop = self.login(1, 11), self.login(1, 20)
+        pushed = self.push(1, 1)
+        self.sessions.tell(Command.ISSUE_RECEIPT, self.body, [1])
+        assert self.channels[phone].sent[1] is self.channels[desktop].sent[1]
+        assert self.sent(phone)[1].trace_id != pushed
+
+    def test_only_who_knows_deflate_gets_it_compressed(self) -> None:
+        phone, desktop = self.login(1, 11), self.login(1, 20)
+        desktop.deflates = True
+        body = ImMsg(msg_body="x" * DEFLATE_FROM).SerializeToString()
+        assert self.sessions.tell(Command.IM_SEND_MSG, body, [1]) == 2
+        (plain,), (deflated,) = self.sent(phone), self.sent(desktop)
+        assert (plain.flags, plain.body) == (0, body)
+        assert (deflated.flags, inflate(deflated.body, 2000)) == (DEFLATE, body)
+
+
 class Acks(SessionsTestCase):
     def setUp(self) -> None:
         super().setUp()
         self.session = self.login(1)
 
+    def ack(self, trace_id: int, session: Session | None = None) -> tuple[str, list[int]]:
+        """Return the group and the seqs that an ACK covers."""
+        acknowledged = (session or self.session).acknowledge(trace_id)
+        assert acknowledged is not None
+        return acknowledged.group_id, acknowledged.seqs
+
     def test_an_ack_names_the_push(self) -> None:
-        trace_id = self.push(7, 1)
-        assert self.session.acknowledge(trace_id) == Acknowledged("g", [7])
+        trace_id = self.push(7, 1, sender=3)
+        assert self.session.acknowledge(trace_id) == Acknowledged("g", [7], (3,))
+
+    def test_an_ack_names_the_senders_of_what_it_covers_and_of_nothing_else(self) -> None:
+        for seq_id, sender in ((1, 3), (2, 4), (3, 3)):
+            trace_id = self.push(seq_id, 1, sender=sender)
+        last = self.push(4, 1, sender=5)
+        self.push(1, 1, group_id="other", sender=6)
+        assert self.session.acknowledge(trace_id) == Acknowledged("g", [1, 2, 3], {3, 4})
+        assert self.session.acknowledge(last) == Acknowledged("g", [4], (5,))
 
     def test_an_ack_of_an_unknown_trace_id_is_ignored(self) -> None:
         assert self.session.acknowledge(77) is None
@@ -127,31 +183,31 @@ class Acks(SessionsTestCase):
 
     def test_an_ack_covers_what_was_pushed_before_it_in_the_group(self) -> None:
         traces = [self.push(seq_id, 1) for seq_id in (3, 4, 5, 6)]
-        assert self.session.acknowledge(traces[2]) == Acknowledged("g", [3, 4, 5])
+        assert self.ack(traces[2]) == ("g", [3, 4, 5])
         assert self.session.acknowledge(traces[0]) is None
-        assert self.session.acknowledge(traces[3]) == Acknowledged("g", [6])
+        assert self.ack(traces[3]) == ("g", [6])
 
     def test_an_ack_covers_no_other_group(self) -> None:
         other = self.push(1, 1, group_id="other")
         self.session.acknowledge(self.push(9, 1))
-        assert self.session.acknowledge(other) == Acknowledged("other", [1])
+        assert self.ack(other) == ("other", [1])
 
     def test_an_ack_covers_no_other_session(self) -> None:
         desktop = self.login(1, 20)
         trace_id = self.push(1, 1)
         self.session.acknowledge(trace_id)
-        assert desktop.acknowledge(trace_id) == Acknowledged("g", [1])
+        assert self.ack(trace_id, desktop) == ("g", [1])
 
     def test_an_ack_covers_only_what_was_pushed_on_this_session(self) -> None:
         self.push(3, 1)
-        assert self.session.acknowledge(self.push(9, 1)) == Acknowledged("g", [3, 9])
+        assert self.ack(self.push(9, 1)) == ("g", [3, 9])
 
     def test_a_push_again_out_of_order_is_covered_by_its_seq(self) -> None:
         first, second = self.push(1, 1), self.push(2, 1)
         again = self.push(1, 1)
-        assert self.session.acknowledge(again) == Acknowledged("g", [1, 1])
+        assert self.ack(again) == ("g", [1, 1])
         assert self.session.acknowledge(first) is None
-        assert self.session.acknowledge(second) == Acknowledged("g", [2])
+        assert self.ack(second) == ("g", [2])
 
     def test_an_ack_of_the_newest_covers_older_ones_that_were_pushed_again_later(self) -> None:
         second = self.push(2, 1)
@@ -168,21 +224,26 @@ class Acks(SessionsTestCase):
         self.push(400, 1)
         assert self.channels[self.session].dropped == []
 
-    @given(st.lists(st.tuples(st.sampled_from("ab"), st.integers(1, 6)), max_size=20), st.data())
-    def test_any_pushes_and_acks_follow_the_rule(self, pushes: list[tuple[str, int]], data: st.DataObject) -> None:
+    @given(st.lists(st.tuples(st.sampled_from("ab"), st.integers(1, 6), st.integers(7, 9)), max_size=20), st.data())
+    def test_any_pushes_and_acks_follow_the_rule(self, pushes: list[tuple[str, int, int]], data: st.DataObject) -> None:
         session = self.login(5)
-        waiting = [(self.push(seq_id, 5, group_id=group_id), group_id, seq_id) for group_id, seq_id in pushes]
+        waiting = [
+            (self.push(seq_id, 5, group_id=group_id, sender=sender), group_id, seq_id, sender)
+            for group_id, seq_id, sender in pushes
+        ]
         sent = list(waiting)
         while sent and data.draw(st.booleans()):
-            trace_id, group_id, seq_id = data.draw(st.sampled_from(sent))
+            push = data.draw(st.sampled_from(sent))
+            trace_id, group_id, seq_id, _ = push
             acknowledged = session.acknowledge(trace_id)
-            if (trace_id, group_id, seq_id) not in waiting:
+            if push not in waiting:
                 assert acknowledged is None
                 continue
             covered = [push for push in waiting if push[1] == group_id and push[2] <= seq_id]
             waiting = [push for push in waiting if push not in covered]
             assert acknowledged is not None
             assert (acknowledged.group_id, sorted(acknowledged.seqs)) == (group_id, sorted(p[2] for p in covered))
+            assert set(acknowledged.senders) == {p[3] for p in covered}
         session.log_out()
 
 

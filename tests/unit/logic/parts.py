@@ -1,6 +1,6 @@
 """What logic's tests stand on: real sessions over channels that keep what is sent, and a store that only listens."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from google.protobuf.message import Message
@@ -13,19 +13,22 @@ from imd.errors import UnavailableError
 from imd.gateway.outbox import Outbox
 from imd.gateway.sessions import Session, Sessions
 from imd.model import Identity
-from imd.ports import (
+from imd.ports.conversations import IConversationStore
+from imd.ports.groups import Decide, Group, GroupChange, IGroupStore, Member, NewGroup
+from imd.ports.messages import (
     Committed,
-    Decide,
-    Group,
-    GroupChange,
     IMessageStore,
     InboxAck,
-    Member,
-    NewGroup,
+    MayRevoke,
     Overdue,
     OverdueCursor,
+    Raised,
+    ReadMark,
+    Span,
     Submission,
+    Watermark,
 )
+from imd.ports.users import IUserStore
 from imd.wire.bodies import ImGroup, UserData
 from imd.wire.packet import Decoder, Packet
 
@@ -75,16 +78,28 @@ class Channel:
         return packets
 
 
-@implementer(IMessageStore)
+@implementer(IMessageStore, IGroupStore, IConversationStore, IUserStore)
 class Listener:
-    """Keeps what logic hands to the store; stores nothing, and returns what the test has put into ``answer``."""
+    """Keeps what logic hands to the store; stores nothing, and returns what the test has put into ``answer``.
+
+    Marks come to ``raised``. While ``is_slow``, marks and what is asked for wait until the test says ``settle``.
+    """
 
     def __init__(self) -> None:
         self.is_full = False
+        self.is_slow = False
+        self.error: Exception | None = None
+        self.under_way: list[Deferred[None]] = []
         self.tell: Callable[[Sequence[Committed]], None] = lambda _: None
         self.submissions: list[Submission] = []
         self.acks: list[list[InboxAck]] = []
-        self.users: list[int] = []
+        self.reads: list[list[ReadMark]] = []
+        self.raised: list[Watermark] = []
+        self.strangers: set[tuple[int, str]] = set()
+        self.spoken: dict[str, list[int]] = {}
+        self.spans: list[Span] = []
+        self.users: list[tuple[int, str]] = []
+        self.blocks: dict[int, list[int]] = {}
         self.asked: list[tuple[Any, ...]] = []
         self.answer: Any = UserData()
         self.created: list[NewGroup] = []
@@ -100,13 +115,61 @@ class Listener:
         self._check()
         self.submissions.append(submission)
 
-    def acknowledge(self, acks: Sequence[InboxAck]) -> None:
+    def settle(self, error: Exception | None = None) -> None:
+        """Let what is under way be durable, or fail."""
+        under_way, self.under_way = self.under_way, []
+        for commit in under_way:
+            if error is None:
+                commit.callback(None)
+            else:
+                commit.errback(error)
+
+    async def raise_watermarks(self, acks: Sequence[InboxAck], reads: Sequence[ReadMark]) -> Raised:
         self._check()
         self.acks.append(list(acks))
+        self.reads.append(list(reads))
+        await self._commit()
+        return Raised(self.raised, frozenset(self.strangers))
 
-    async def remember_user(self, uid: int) -> None:
+    async def senders(self, spans: Sequence[Span]) -> Sequence[Collection[int]]:
+        """Who sent each seq of a group is in ``spoken``, from seq 1 on."""
         self._check()
-        self.users.append(uid)
+        self.spans += spans
+        return [set(self.spoken.get(span.group_id, ())[max(0, span.after) : span.upto]) for span in spans]
+
+    async def revoke(self, group_id: str, msg_id: str, by: int, control_id: str, may: MayRevoke) -> None:
+        await self._answer(group_id, msg_id, by, control_id, may)
+
+    async def hide(self, uid: int, group_id: str, seq_ids: Sequence[int]) -> Any:
+        return await self._answer(uid, group_id, seq_ids)
+
+    async def clear(self, uid: int, group_id: str, init_seq: int) -> Any:
+        return await self._answer(uid, group_id, init_seq)
+
+    async def readers(self, uid: int, group_id: str, seq_id: int) -> Any:
+        return await self._answer(uid, group_id, seq_id)
+
+    async def remember_user(self, uid: int, name: str) -> None:
+        self._check()
+        self.users.append((uid, name))
+
+    async def block(self, uid: int, uids: Sequence[int], limit: int) -> None:
+        await self._answer(uid, uids, limit)
+
+    async def unblock(self, uid: int, uids: Sequence[int]) -> None:
+        await self._answer(uid, uids)
+
+    async def blocked(self, uid: int) -> Sequence[int]:
+        return sorted(self.blocks.get(uid, ()))
+
+    async def blockers(self, uid: int, uids: Collection[int]) -> frozenset[int]:
+        return frozenset(other for other in uids if uid in self.blocks.get(other, ()))
+
+    async def clear_badge(self, uid: int) -> None:
+        await self._answer(uid)
+
+    async def notices(self, uid: int, cursor: str, page_size: int, now: int) -> Any:
+        return await self._answer(uid, cursor, page_size, now)
 
     async def create_group(self, group: NewGroup, by: int, msg_id: str) -> ImGroup:
         self.created.append(group)
@@ -117,49 +180,73 @@ class Listener:
         self.changes.append(decide(self.group))
         return ImGroup(group_id=group_id)
 
-    async def conversations(self, uid: int, cursor: str, page_size: int, since: int) -> UserData:
-        return self._answer(uid, cursor, page_size, since)
+    async def conversations(self, uid: int, cursor: str, page_size: int, since: int) -> Any:
+        return await self._answer(uid, cursor, page_size, since)
 
-    async def conversations_by_id(self, uid: int, group_ids: Sequence[str]) -> UserData:
-        return self._answer(uid, group_ids)
+    async def conversations_by_id(self, uid: int, group_ids: Sequence[str]) -> Any:
+        return await self._answer(uid, group_ids)
 
-    async def members(self, uid: int, group_id: str, cursor: str, page_size: int) -> UserData:
-        return self._answer(uid, group_id, cursor, page_size)
+    async def unread(self, uid: int, group_ids: Sequence[str]) -> Any:
+        return await self._answer(uid, group_ids)
 
-    async def pull(self, uid: int, group_id: str, after: int, before: int, page_size: int) -> UserData:
-        return self._answer(uid, group_id, after, before, page_size)
+    async def set_conversation(self, uid: int, group_id: str, settings: Mapping[str, int]) -> Any:
+        return await self._answer(uid, group_id, settings)
+
+    async def members(self, uid: int, group_id: str, cursor: str, page_size: int) -> Any:
+        return await self._answer(uid, group_id, cursor, page_size)
+
+    async def pull(self, uid: int, group_id: str, after: int, before: int, page_size: int) -> Any:
+        return await self._answer(uid, group_id, after, before, page_size)
 
     async def overdue(self, cursors: Sequence[OverdueCursor], before: int) -> Sequence[Overdue]:
         self.looks.append((list(cursors), before))
         self._check()
         return [self.overdue_of[cursor.uid] for cursor in cursors if cursor.uid in self.overdue_of]
 
-    def _answer(self, *asked: Any) -> Any:
+    async def _answer(self, *asked: Any) -> Any:
         self.asked.append(asked)
+        await self._commit()
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer
 
+    async def _commit(self) -> None:
+        if self.is_slow:
+            self.under_way.append(Deferred())
+            await self.under_way[-1]
+
     def _check(self) -> None:
         if self.is_full:
             raise UnavailableError("full")
+        if self.error is not None:
+            raise self.error
 
 
-def group_of(group_id: str, *members: int, join_policy: int = 0, roles: dict[int, int] | None = None) -> Group:
+def group_of(
+    group_id: str,
+    *members: int,
+    join_policy: int = 0,
+    roles: dict[int, int] | None = None,
+    mutes: dict[int, int] | None = None,
+    mute_until: int = 0,
+) -> Group:
     """Return a group whose first member owns it; each has joined one ms after the one before."""
-    given = roles or {}
+    given, muted = roles or {}, mutes or {}
     return Group(
         group_id=group_id,
         group_name="Tea",
         avatar="",
+        announcement="",
         extra="",
         owner_id=members[0] if members else 0,
         join_policy=join_policy,
-        mute_all=0,
+        mute_until=mute_until,
         is_dismissed=not members,
         members={
-            uid: Member(uid, given.get(uid, 3 if number else 1), 0, NOW + number) for number, uid in enumerate(members)
+            uid: Member(uid, given.get(uid, 3 if number else 1), muted.get(uid, 0), NOW + number)
+            for number, uid in enumerate(members)
         },
+        now=NOW,
     )
 
 
@@ -178,10 +265,10 @@ class LogicTestCase(SynchronousTestCase):
         self.channels[session] = channel
         return session
 
-    def login(self, uid: int, client_type: int = 11, name: str = "") -> Session:
+    def login(self, uid: int, client_type: int = 11, name: str = "", is_admin: bool = False) -> Session:
         """Return a session of ``uid``."""
         session = self.session()
-        session.log_in(uid, client_type, f"{uid}/{client_type}", Identity(uid, name))
+        session.log_in(uid, client_type, f"{uid}/{client_type}", Identity(uid, name, is_admin))
         return session
 
     def sent(self, session: Session) -> list[Packet]:

@@ -7,19 +7,26 @@ from twisted.internet.error import ConnectionDone
 
 from imd.errors import (
     BadRequestError,
+    BlockedError,
     ConflictError,
     ForbiddenError,
+    MutedError,
     NotInGroupError,
+    RateLimitedError,
     RefusedError,
     TooLargeError,
     UnavailableError,
 )
 from imd.gateway.sessions import Session
+from imd.logic.broadcasts import MAX_WAITING, Broadcasts
 from imd.logic.chat import Chat
 from imd.logic.members import MembersCache
-from imd.ports import Committed, Members, Stored, Submission
+from imd.logic.rights import check_send
+from imd.ports.delivery import Push
+from imd.ports.messages import Committed, Members, Stored, Submission
 from imd.wire.bodies import Error, ImMsg, ImMsgAck
 from imd.wire.commands import Command
+from imd.wire.enums import GroupType, MsgType, Status
 from imd.wire.packet import ACK, MAX_MESSAGE, Packet
 from imd.wire.results import Result
 
@@ -33,7 +40,7 @@ class ChatTestCase(LogicTestCase):
     def setUp(self) -> None:
         super().setUp()
         self.members = MembersCache(10)
-        self.chat = Chat(self.store, self.sessions, self.members)
+        self.chat = Chat(self.store, self.sessions, self.members, Broadcasts(self.clock, self.sessions, 1000))
         self.me = self.login(1)
 
     def send(self, session: Session | None = None, trace_id: int = 7, **fields: Any) -> Submission:
@@ -65,130 +72,35 @@ class ChatTestCase(LogicTestCase):
 
 
 class Taking(ChatTestCase):
-    """Rule 1: what the server takes from a client, and what it fills."""
-
-    def test_what_the_sender_gives_is_kept(self) -> None:
-        given = {
-            "sender_name": "Ann",
-            "sender_remark": "r",
-            "extra": "e",
-            "attach_id": 5,
-            "attach_type": 6,
-            "attach_name": "n",
-            "attach_url": "u",
-            "attach_size": 7,
-            "whether_non_count": 1,
-            "at_uids": [0, 3],
-        }
-        message = self.send(receiver_id=2, **given).message
-        assert {name: getattr(message, name) for name in given} == given
-        assert (message.msg_id, message.msg_type, message.msg_body) == ("m1", 1, "hi")
+    """What is handed to the store, and what goes no further."""
 
     def test_what_the_server_fills_is_not_taken_from_the_sender(self) -> None:
         forged = {"sender_id": 9, "seq_id": 9, "send_time": 9, "status": 9, "msg_status": 2, "group_name": "x"}
         message = self.send(receiver_id=2, **forged).message
         assert message == self.send(receiver_id=2).message
-        assert message.sender_id == 1
+        assert message == ImMsg(
+            msg_id="m1", msg_type=1, msg_body="hi", sender_id=1, group_id="1_2", group_type=1, receiver_id=2
+        )
 
     def test_the_name_that_the_sso_gives_wins(self) -> None:
         assert self.send(self.login(3, name="Carla"), receiver_id=2, sender_name="Eve").message.sender_name == "Carla"
+        assert self.send(receiver_id=2, sender_name="Ann").message.sender_name == "Ann"
 
-    def test_fields_of_a_later_release_are_dropped(self) -> None:
-        later = ImMsg.FromString(ImMsg(msg_id="m1", msg_type=1, receiver_id=2).SerializeToString() + b"\xfa\x3f\x01x")
-        self.chat.send(self.me, 7, later)
-        assert b"\xfa\x3f" not in self.store.submissions.pop().message.SerializeToString()
-
-    def test_a_text_may_be_empty(self) -> None:
-        assert self.send(receiver_id=2, msg_body="").message.msg_body == ""
-
-    def test_any_version_of_uuid_and_any_type_of_a_client_is_taken(self) -> None:
-        for msg_type in (1, 8, 98, 101, 2**31 - 1):
-            assert self.send(receiver_id=2, msg_type=msg_type).message.msg_type == msg_type
-        assert self.send(receiver_id=2, msg_id="x" * 64).message.msg_id == "x" * 64
-
-    def test_it_is_remembered_whom_to_answer(self) -> None:
-        submission = self.send(receiver_id=2, trace_id=99)
+    def test_it_is_remembered_whom_to_answer_and_how_large_it_is(self) -> None:
+        submission = self.send(receiver_id=2, trace_id=99, msg_body="x" * 1000)
         assert (submission.origin, submission.trace_id) == (self.me, 99)
+        assert 1000 < submission.size < 1100
 
+    def test_whether_the_sender_may_is_asked_inside_the_transaction(self) -> None:
+        assert self.send(group_id=GROUP).check is check_send
 
-class Addressing(ChatTestCase):
-    def address(self, **fields: Any) -> tuple[str, int, int]:
-        message = self.send(**fields).message
-        return message.group_id, message.group_type, message.receiver_id
-
-    def test_the_receiver_alone_is_enough_for_a_single_chat(self) -> None:
-        assert self.address(receiver_id=2) == ("1_2", 1, 2)
-        assert self.address(session=self.login(30), receiver_id=2) == ("2_30", 1, 2)
-
-    def test_the_group_id_alone_is_enough_too(self) -> None:
-        assert self.address(group_id="1_2") == ("1_2", 1, 2)
-        assert self.address(group_id="1_2", group_type=1, receiver_id=2) == ("1_2", 1, 2)
-
-    def test_the_largest_uid_can_be_written_to(self) -> None:
-        assert self.address(receiver_id=2**63 - 1) == (f"1_{2**63 - 1}", 1, 2**63 - 1)
-
-    def test_one_can_write_to_oneself(self) -> None:
-        assert self.address(receiver_id=1) == ("1_1", 1, 1)
-        assert self.address(group_id="1_1") == ("1_1", 1, 1)
-
-    def test_a_group_is_a_group(self) -> None:
-        assert self.address(group_id=GROUP) == (GROUP, 2, 0)
-        assert self.address(group_id=GROUP, group_type=2, receiver_id=5) == (GROUP, 2, 0)
-
-    def test_a_single_chat_that_does_not_contain_the_sender_is_forbidden(self) -> None:
-        assert self.refused(ForbiddenError, group_id="2_3") == "the single chat 2_3 is not yours"
-
-    def test_the_broadcast_is_forbidden(self) -> None:
-        self.refused(ForbiddenError, group_id="system")
-        self.refused(ForbiddenError, group_type=3, receiver_id=2)
-        self.refused(ForbiddenError, group_type=3, group_id=GROUP)
-
-    def test_a_message_to_nobody_is_a_bad_request(self) -> None:
-        self.refused(BadRequestError)
-        self.refused(BadRequestError, receiver_id=-1)
-
-    def test_what_contradicts_itself_is_a_bad_request(self) -> None:
-        for fields in (
-            {"group_id": "1_2", "receiver_id": 3},
-            {"group_id": "1_2", "receiver_id": 1},
-            {"group_id": "1_2", "group_type": 2},
-            {"group_id": GROUP, "group_type": 1},
-            {"group_id": GROUP, "group_type": 4},
-            {"group_id": "2_1"},
-            {"group_id": "1_02"},
-            {"group_id": "1_2_3"},
-            {"group_id": "x" * 65},
-        ):
-            self.refused(BadRequestError, **fields)
-
-
-class Refusing(ChatTestCase):
-    def test_a_message_of_exactly_the_limit_is_taken_and_one_byte_more_is_not(self) -> None:
-        room = MAX_MESSAGE - ImMsg(msg_id="m1", msg_type=1, msg_body="x" * 60_000, receiver_id=2).ByteSize() + 60_000
-        assert len(self.send(receiver_id=2, msg_body="x" * room).message.msg_body) == room
-        self.refused(TooLargeError, receiver_id=2, msg_body="x" * (room + 1))
-
-    def test_a_text_of_64_kib_fits(self) -> None:
-        self.send(receiver_id=2, msg_body="x" * 65_536)
-
-    def test_a_msg_id_has_1_to_64_characters(self) -> None:
+    def test_what_is_wrong_goes_no_further(self) -> None:
+        self.refused(TooLargeError, receiver_id=2, msg_body="x" * MAX_MESSAGE)
         self.refused(BadRequestError, receiver_id=2, msg_id="")
-        self.refused(BadRequestError, receiver_id=2, msg_id="x" * 65)
-
-    def test_a_msg_type_is_1_or_more(self) -> None:
-        self.refused(BadRequestError, receiver_id=2, msg_type=0)
-        self.refused(BadRequestError, receiver_id=2, msg_type=-1)
-
-    def test_a_control_message_is_forbidden_to_clients(self) -> None:
-        self.refused(ForbiddenError, receiver_id=2, msg_type=100)
-        self.refused(ForbiddenError, group_id=GROUP, msg_type=100)
-
-    def test_a_passthrough_is_not_taken_for_a_message(self) -> None:
-        self.refused(BadRequestError, receiver_id=2, msg_type=99)
-
-    def test_no_text_holds_a_nul_character(self) -> None:
-        for name in ("msg_id", "msg_body", "sender_name", "sender_remark", "extra", "attach_name", "attach_url"):
-            assert self.refused(BadRequestError, receiver_id=2, **{name: "a\0b"}) == f"{name} holds a NUL character"
+        self.refused(BadRequestError, receiver_id=2, extra="a\0b")
+        self.refused(BadRequestError, receiver_id=2, msg_type=MsgType.ANNOUNCEMENT)
+        self.refused(ForbiddenError, receiver_id=2, msg_type=MsgType.CONTROL)
+        self.refused(ForbiddenError, group_id="2_3")
 
     def test_a_nul_byte_that_is_in_no_text_does_no_harm(self) -> None:
         assert list(self.send(receiver_id=2, at_uids=[0]).message.at_uids) == [0]
@@ -228,12 +140,12 @@ class Digests(ChatTestCase):
 class CachedMembers(ChatTestCase):
     def test_a_message_into_a_group_carries_what_is_known_of_its_members(self) -> None:
         assert self.send(group_id=GROUP).members is None
-        known = Members(3, {1: 1, 2: 3})
+        known = Members(3, {1: 1, 2: 3}, {}, 0)
         self.members.put(GROUP, known)
         assert self.send(group_id=GROUP).members is known
 
     def test_what_the_store_had_to_reload_is_kept(self) -> None:
-        fresh = Members(4, {1: 1})
+        fresh = Members(4, {1: 1}, {}, 0)
         self.chat.committed([self.commit(self.send(group_id=GROUP), members=fresh)])
         assert self.members.get(GROUP) is fresh
 
@@ -312,7 +224,9 @@ class Committing(ChatTestCase):
             self.commit(self.send(receiver_id=2, trace_id=1), [2], seq_id=1),
             Committed(self.send(receiver_id=2, trace_id=2), ConflictError("taken")),
             Committed(self.send(group_id=GROUP, trace_id=3), NotInGroupError("no")),
-            self.commit(self.send(receiver_id=2, trace_id=4), [2], seq_id=2),
+            Committed(self.send(group_id=GROUP, trace_id=4), MutedError("hush")),
+            Committed(self.send(receiver_id=2, trace_id=5), BlockedError("no")),
+            self.commit(self.send(receiver_id=2, trace_id=6), [2], seq_id=2),
         ]
         self.chat.committed(batch)
         answers = self.sent(self.me)
@@ -320,7 +234,9 @@ class Committing(ChatTestCase):
             (1, Result.OK),
             (2, Result.CONFLICT),
             (3, Result.NOT_IN_GROUP),
-            (4, Result.OK),
+            (4, Result.MUTED),
+            (5, Result.BLOCKED),
+            (6, Result.OK),
         ]
         assert parsed(answers[1], Error) == Error(code=Result.CONFLICT, reason="taken")
         assert self.pushes(friend) == [1, 2]
@@ -351,7 +267,7 @@ class Committing(ChatTestCase):
     def test_a_control_message_reaches_members_and_every_device_of_who_did_it(self) -> None:
         desktop, friend = self.login(1, 20), self.login(2)
         control = ImMsg(msg_id="c", msg_type=100, group_id=GROUP, group_type=2, sender_id=1, seq_id=4)
-        self.chat.committed([Committed(None, Stored(control, [2], Members(2, {1: 1, 2: 3})))])
+        self.chat.committed([Committed(None, Stored(control, [2], Members(2, {1: 1, 2: 3}, {}, 0)))])
         assert self.pushes(friend) == [4]
         assert self.pushes(desktop) == [4]
         assert self.pushes(self.me) == [4]
@@ -361,17 +277,168 @@ class Committing(ChatTestCase):
         self.chat.committed([self.commit(self.send(receiver_id=1), [], seq_id=1)])
         assert self.pushes(desktop) == [1]
 
-    def test_the_outbox_is_let_go_even_if_one_message_fails(self) -> None:
-        def broken(*_: Any) -> None:
-            raise ConnectionDone
+    def test_a_message_that_can_not_be_told_leaves_the_others_of_its_batch_told(self) -> None:
+        def broken(push: Push, uids: Sequence[int]) -> None:
+            if push.seq_id == 1:
+                raise ConnectionDone
+            deliver(push, uids)
 
+        friend = self.login(2)
+        deliver = self.sessions.push
         self.patch(self.sessions, "push", broken)
-        self.assertRaises(ConnectionDone, self.chat.committed, [self.commit(self.send(receiver_id=2), [2])])
+        self.chat.committed(
+            [
+                self.commit(self.send(receiver_id=2, trace_id=1), [2], seq_id=1),
+                self.commit(self.send(receiver_id=2, trace_id=2), [2], seq_id=2),
+                Committed(self.send(receiver_id=2, trace_id=3), ConflictError("taken")),
+            ]
+        )
+        assert [packet.trace_id for packet in self.sent(self.me)] == [1, 2, 3]
+        assert self.pushes(friend) == [2]
         assert not self.outbox.is_held
-        assert len(self.sent(self.me)) == 1
+        assert len(self.flushLoggedErrors(ConnectionDone)) == 1
 
     def test_a_push_again_reaches_one_user(self) -> None:
         friend, other = self.login(2), self.login(3)
         self.chat.push_again(ImMsg(msg_id="m1", group_id=GROUP, seq_id=8), 2)
         assert self.pushes(friend) == [8]
         assert self.sent(other) == []
+
+
+class Passthrough(ChatTestCase):
+    """Brought to who is online now, and forgotten."""
+
+    def pass_through(self, receivers: Sequence[int], **fields: Any) -> None:
+        submission = self.send(msg_type=MsgType.PASSTHROUGH, **fields)
+        self.chat.committed([self.commit(submission, receivers, seq_id=0)])
+
+    def test_the_sender_gets_an_ack_without_a_seq(self) -> None:
+        self.pass_through([2], receiver_id=2, trace_id=9)
+        (packet,) = self.sent(self.me)
+        ack = ImMsgAck(msg_id="m1", group_id="1_2", send_time=NOW)
+        assert packet == Packet(SEND, ACK, Result.OK, 9, ack.SerializeToString())
+
+    def test_every_device_of_who_is_online_gets_it_and_none_is_waited_for(self) -> None:
+        devices = [self.login(2), self.login(2, 20), self.login(3)]
+        other = self.login(4)
+        self.pass_through([2, 3, 5], group_id=GROUP)
+        for session in devices:
+            (packet,) = self.sent(session)
+            assert (packet.command, packet.flags) == (SEND, 0)
+            message = parsed(packet, ImMsg)
+            assert (message.msg_body, message.seq_id, message.status) == ("hi", 0, Status.UNREAD)
+            assert session.acknowledge(packet.trace_id) is None
+        assert self.sent(other) == []
+
+    def test_the_senders_other_devices_get_it_as_their_own(self) -> None:
+        desktop = self.login(1, 20)
+        self.pass_through([2], receiver_id=2)
+        (packet,) = self.sent(desktop)
+        assert parsed(packet, ImMsg).status == Status.SUCCESS
+        assert [packet.flags for packet in self.sent(self.me)] == [ACK]
+
+    def test_to_oneself_it_reaches_the_other_devices_once(self) -> None:
+        desktop = self.login(1, 20)
+        self.pass_through([], receiver_id=1)
+        assert len(self.sent(desktop)) == 1
+
+    def test_a_refusal_is_passed_on(self) -> None:
+        for error in (BlockedError("no"), MutedError("hush"), NotInGroupError("no")):
+            submission = self.send(msg_type=MsgType.PASSTHROUGH, group_id=GROUP)
+            self.chat.committed([Committed(submission, error)])
+            (packet,) = self.sent(self.me)
+            assert packet.result == error.result
+
+
+class Broadcasting(ChatTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.admin = self.login(9, is_admin=True)
+
+    def announce(self, trace_id: int = 7, **fields: Any) -> Submission:
+        """Send a broadcast and return what the store gets of it."""
+        return self.send(self.admin, trace_id, group_id="system", **fields)
+
+    def brought(self, session: Session) -> list[int]:
+        """Return the seqs of the messages that a session got while all users had their turn."""
+        self.clock.advance(0)
+        return [parsed(packet, ImMsg).seq_id for packet in self.sent(session) if not packet.flags & ACK]
+
+    def test_only_admins_may(self) -> None:
+        self.refused(ForbiddenError, group_id="system")
+        self.refused(ForbiddenError, group_type=3)
+        message = self.announce().message
+        assert (message.group_id, message.group_type, message.sender_id) == ("system", GroupType.SYSTEM, 9)
+
+    def test_the_admin_gets_the_ack(self) -> None:
+        self.chat.committed([self.commit(self.announce(trace_id=5), seq_id=3)])
+        (packet,) = self.sent(self.admin)
+        assert (packet.trace_id, packet.flags, parsed(packet, ImMsgAck).seq_id) == (5, ACK, 3)
+        assert self.brought(self.admin) == []
+
+    def test_everybody_who_is_online_is_pushed_it(self) -> None:
+        desktop = self.login(1, 20)
+        self.chat.committed([self.commit(self.announce(), seq_id=3)])
+        self.clock.advance(0)
+        for session in (self.me, desktop):
+            (packet,) = self.sent(session)
+            assert (parsed(packet, ImMsg).seq_id, parsed(packet, ImMsg).status) == (3, Status.UNREAD)
+            acknowledged = session.acknowledge(packet.trace_id)
+            assert acknowledged is not None
+            assert acknowledged.group_id == "system"
+
+    def test_the_admins_other_devices_get_one_copy(self) -> None:
+        desktop = self.login(9, 20)
+        self.chat.committed([self.commit(self.announce(), seq_id=3)])
+        assert self.brought(desktop) == [3]
+        assert self.brought(desktop) == []
+
+    def test_the_same_again_is_acked_and_pushed_to_nobody(self) -> None:
+        self.chat.committed([self.commit(self.announce(), seq_id=3, repeated=True)])
+        assert len(self.sent(self.admin)) == 1
+        assert self.brought(self.me) == []
+
+    def test_that_one_is_revoked_reaches_everybody(self) -> None:
+        control = ImMsg(msg_id="c", msg_type=100, group_id="system", group_type=3, sender_id=9, seq_id=4)
+        self.chat.committed([Committed(None, Stored(control, []))])
+        assert self.brought(self.admin) == [4]
+        assert self.brought(self.me) == [4]
+
+    def test_past_the_most_that_may_wait_the_next_is_refused_until_one_has_gone_out(self) -> None:
+        batch = [self.commit(self.announce(), seq_id=number) for number in range(1, MAX_WAITING + 1)]
+        self.chat.committed(batch)
+        with self.assertRaises(RateLimitedError):
+            self.announce()
+        assert self.store.submissions == []
+        self.clock.advance(0)
+        self.announce()
+
+    def test_those_that_are_being_stored_wait_too(self) -> None:
+        waiting = [self.announce() for _ in range(MAX_WAITING)]
+        with self.assertRaises(RateLimitedError):
+            self.announce()
+        self.send(receiver_id=2)
+        self.chat.committed([Committed(waiting[0], UnavailableError("away")), self.commit(waiting[1], repeated=True)])
+        self.announce()
+        self.announce()
+        with self.assertRaises(RateLimitedError):
+            self.announce()
+
+    def test_what_a_full_store_has_refused_does_not_wait(self) -> None:
+        self.store.is_full = True
+        for _ in range(MAX_WAITING + 1):
+            self.assertRaises(UnavailableError, self.announce)
+        self.store.is_full = False
+        self.announce()
+
+    def test_the_batch_it_is_stored_with_is_told_in_one_write_a_connection(self) -> None:
+        seen: list[int] = []
+        self.patch(self.channels[self.me], "flush", lambda: seen.append(len(self.channels[self.me]._queued)))
+        self.chat.committed(
+            [
+                self.commit(self.send(receiver_id=2, trace_id=1)),
+                self.commit(self.announce()),
+                self.commit(self.send(receiver_id=2, trace_id=2)),
+            ]
+        )
+        assert seen == [2]

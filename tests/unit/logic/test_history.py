@@ -4,7 +4,7 @@ from typing import Any
 
 from imd.errors import BadRequestError, ForbiddenError, NotInGroupError
 from imd.logic.history import History
-from imd.wire.bodies import GetGroupById, ListGroup, PullMsg, UserData
+from imd.wire.bodies import GetGroupById, ImGroup, ListGroup, PullMsg, UnreadCount, UnreadCountAck, UserData
 
 from .parts import LogicTestCase
 
@@ -12,7 +12,7 @@ from .parts import LogicTestCase
 class HistoryTestCase(LogicTestCase):
     def setUp(self) -> None:
         super().setUp()
-        self.history = History(self.store)
+        self.history = History(self.store, self.store)
         self.me = self.login(1)
 
     def asked(self, answer: Any) -> tuple[Any, ...]:
@@ -68,8 +68,8 @@ class Lists(HistoryTestCase):
         request = ListGroup(cursor="c", page_size=7, since=5)
         assert self.asked(self.history.list_groups(self.me, request)) == (1, "c", 7, 5)
 
-    def test_a_page_has_at_most_two_hundred(self) -> None:
-        assert self.asked(self.history.list_groups(self.me, ListGroup(page_size=1000)))[2] == 200
+    def test_a_page_has_at_most_five_hundred(self) -> None:
+        assert self.asked(self.history.list_groups(self.me, ListGroup(page_size=1000)))[2] == 500
 
     def test_a_negative_since_is_a_bad_request(self) -> None:
         self.refused(self.history.list_groups(self.me, ListGroup(since=-1)), BadRequestError)
@@ -78,3 +78,28 @@ class Lists(HistoryTestCase):
         ids = [f"g{number}" for number in range(201)]
         assert self.asked(self.history.groups_by_id(self.me, GetGroupById(group_ids=ids[:200]))) == (1, ids[:200])
         self.refused(self.history.groups_by_id(self.me, GetGroupById(group_ids=ids)), BadRequestError)
+
+    def test_a_group_that_is_named_twice_is_asked_for_once(self) -> None:
+        request = GetGroupById(group_ids=["b", "a", "b"])
+        assert self.asked(self.history.groups_by_id(self.me, request)) == (1, ["b", "a"])
+
+
+class Unread(HistoryTestCase):
+    def unread(self, *group_ids: str) -> Any:
+        return self.history.unread(self.me, UnreadCount(group_ids=group_ids))
+
+    def test_the_answer_is_the_stores(self) -> None:
+        self.store.answer = UnreadCountAck(total=3, groups=[ImGroup(group_id="g", unread=3)])
+        assert self.wait(self.unread()) == self.store.answer
+
+    def test_without_ids_all_are_asked_for(self) -> None:
+        assert self.asked(self.unread()) == (1, [])
+
+    def test_named_ones_are_asked_for_once_each(self) -> None:
+        assert self.asked(self.unread("g", "1_2", "g")) == (1, ["g", "1_2"])
+
+    def test_so_many_can_be_asked_for_at_once_and_no_more(self) -> None:
+        ids = [f"g{number}" for number in range(201)]
+        assert self.asked(self.unread(*ids[:200])) == (1, ids[:200])
+        self.refused(self.unread(*ids), BadRequestError)
+        assert self.store.asked == []

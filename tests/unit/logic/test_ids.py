@@ -4,8 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from imd.errors import BadRequestError
-from imd.logic.ids import MAX_UID, check_uid, single_group_id, single_members
+from imd.errors import BadRequestError, ForbiddenError
+from imd.logic.ids import MAX_UID, check_group_id, check_uid, single_members
+from imd.wire.single import single_group_id
 
 uids = st.integers(1, MAX_UID)
 
@@ -69,3 +70,25 @@ class SingleChats(SynchronousTestCase):
         except BadRequestError:
             return
         assert pair is None or single_group_id(*pair) == text
+
+
+class Conversations(SynchronousTestCase):
+    def test_a_group_and_a_single_chat_of_mine_are_what_they_are(self) -> None:
+        for group_id in ("g5f1c0a9be3d27468a1b2c3d4", "1_2", "1_1"):
+            assert check_group_id(group_id, 1) == group_id
+        assert check_group_id("1_2", 2) == "1_2"
+
+    def test_a_single_chat_of_others_is_forbidden(self) -> None:
+        with self.assertRaisesRegex(ForbiddenError, "^the single chat 2_3 is not yours$"):
+            check_group_id("2_3", 1)
+
+    def test_what_is_no_group_id_is_a_bad_request(self) -> None:
+        for group_id in ("", "2_1", "1_", "g" * 65):
+            with self.assertRaises(BadRequestError):
+                check_group_id(group_id, 1)
+
+    def test_the_broadcast_stream_is_everybodys_but_not_for_everything(self) -> None:
+        assert check_group_id("system", 1) == "system"
+        with self.assertRaises(ForbiddenError):
+            check_group_id("system", 1, no_system=True)
+        assert check_group_id("g", 1, no_system=True) == "g"

@@ -8,9 +8,11 @@ from zope.interface import implementer
 
 from imd.errors import AuthExpiredError, AuthFailedError, BadRequestError, ConflictError, UnavailableError
 from imd.gateway.sessions import Session
+from imd.logic import login
 from imd.logic.login import Login
 from imd.model import Identity
-from imd.ports import ISso, Location
+from imd.ports.presence import Location
+from imd.ports.sso import ISso
 from imd.presence.memory import MemoryPresence
 from imd.sso.jwt import JwtSso, issue
 from imd.wire.bodies import Heartbeat, HeartbeatAck, KickNotice, KickUser, UserLogin, UserLoginAck, UserLogout
@@ -27,12 +29,22 @@ class LoginTestCase(LogicTestCase):
     def setUp(self) -> None:
         super().setUp()
         self.presence = MemoryPresence()
+        self.left: list[tuple[int, str]] = []
         self.logins = self.login_over(JwtSso(SECRET, 0, lambda: self.now() / 1000))
 
     def login_over(self, sso: Any) -> Login:
         ids = iter(range(1, 1000))
         greeting = UserLoginAck(heartbeat_seconds=5, idle_seconds=15, node="imd1", max_body=100)
-        return Login(sso, self.presence, self.store, self.sessions, self.now, lambda: f"s{next(ids)}", greeting)
+        return Login(
+            sso,
+            self.presence,
+            self.store,
+            self.sessions,
+            self.now,
+            lambda: f"s{next(ids)}",
+            greeting,
+            lambda session: self.left.append((session.uid, session.session_id)),
+        )
 
     def request(self, uid: int = 1, client_type: int = 11, **claims: Any) -> UserLogin:
         return UserLogin(uid=uid, client_type=client_type, token=issue(SECRET, uid, NOW / 1000, 60, **claims))
@@ -116,14 +128,25 @@ class LoggingIn(LoginTestCase):
         self.enter(1, 11)
         self.enter(1, 20)
         self.enter(2)
-        assert self.store.users == [1, 2]
+        assert self.store.users == [(1, ""), (2, "")]
+
+    def test_a_user_is_remembered_again_when_the_login_system_gives_another_name(self) -> None:
+        for name in ("Ann", "Ann", "Anna", "Anna", "Ann"):
+            self.enter(1, name=name)
+        assert self.store.users == [(1, "Ann"), (1, "Anna"), (1, "Ann")]
+
+    def test_what_is_known_of_users_is_bounded(self) -> None:
+        self.patch(login, "MAX_KNOWN_USERS", 2)
+        for uid in (1, 2, 1, 2, 3, 3, 1):
+            self.enter(uid)
+        assert [uid for uid, _ in self.store.users] == [1, 2, 3, 1]
 
     def test_a_user_whom_the_store_could_not_take_is_remembered_at_the_next_login(self) -> None:
         self.store.is_full = True
         self.refused(self.logins.login(self.session(), self.request()), UnavailableError)
         self.store.is_full = False
         self.enter(1)
-        assert self.store.users == [1]
+        assert self.store.users == [(1, "")]
 
     def test_a_node_that_is_being_stopped_lets_nobody_in(self) -> None:
         self.logins.drain()
@@ -244,6 +267,25 @@ class Leaving(LoginTestCase):
         session = self.enter(1)
         self.leave(session)
         assert self.where() == {}
+
+    def test_each_session_that_ends_is_told_of_once_as_whose_it_was(self) -> None:
+        session = self.enter(1)
+        self.logins.logout(session, 9, UserLogout())
+        assert self.left == [(1, "s1")]
+        self.enter(2, session=session)
+        self.leave(session)
+        assert self.left == [(1, "s1"), (2, "s2")]
+
+    def test_a_session_that_is_replaced_is_told_of_when_its_connection_closes(self) -> None:
+        older = self.enter(1)
+        self.enter(1)
+        assert self.left == []
+        self.leave(older)
+        assert self.left == [(1, "s1")]
+
+    def test_a_session_that_never_logged_in_is_not_told_of(self) -> None:
+        self.leave(self.session())
+        assert self.left == []
 
     def test_presence_that_can_not_be_freed_is_news_for_the_log(self) -> None:
         async def away(*_: Any) -> None:

@@ -3,11 +3,11 @@
 from twisted.trial.unittest import SynchronousTestCase
 
 from imd.logic.members import MembersCache
-from imd.ports import Members
+from imd.ports.messages import Members
 
 
 def version(number: int) -> Members:
-    return Members(number, {number: 3})
+    return Members(number, {number: 3}, {}, 0)
 
 
 class Cache(SynchronousTestCase):

@@ -2,10 +2,11 @@
 
 from itertools import pairwise
 
+from imd.logic.broadcasts import Broadcasts
 from imd.logic.chat import Chat
 from imd.logic.members import MembersCache
 from imd.logic.sweep import Sweep
-from imd.ports import Overdue, OverdueCursor
+from imd.ports.messages import Overdue, OverdueCursor
 from imd.wire.bodies import ImMsg
 
 from .parts import NOW, LogicTestCase, parsed
@@ -16,7 +17,7 @@ class SweepTestCase(LogicTestCase):
 
     def setUp(self) -> None:
         super().setUp()
-        chat = Chat(self.store, self.sessions, MembersCache(1))
+        chat = Chat(self.store, self.sessions, MembersCache(1), Broadcasts(self.clock, self.sessions, 1000))
         self.sweep = Sweep(
             self.clock,
             self.store,

@@ -13,7 +13,7 @@ from zope.interface.verify import verifyObject
 
 from imd.errors import AuthExpiredError, AuthFailedError, RefusedError
 from imd.model import Identity
-from imd.ports import ISso
+from imd.ports.sso import ISso
 from imd.sso.jwt import JwtSso, issue
 
 SECRET = b"5f1d0a7c93be4286d1e05b3c7a9f2468"
@@ -87,8 +87,13 @@ class TimeTests(JwtTestCase):
         self.verify(signed({"sub": "7", "exp": NOW + 60, "nbf": NOW + 4, "iat": NOW + 5}))
         self.refusal(signed({"sub": "7", "exp": NOW - 5}), AuthExpiredError)
 
+    def test_a_session_ends_when_its_token_is_refused(self) -> None:
+        for leeway, seconds in ((0, 60), (5, 65), (0.5, 61)):
+            self.sso = JwtSso(SECRET, leeway, lambda: self.now)
+            assert self.verify(issue(SECRET, 7, NOW, 60)).expires == int(NOW) + seconds
+
     def test_a_time_that_is_no_number_is_refused(self) -> None:
-        for time in (str(NOW + 60), True, [1], {}, float("nan"), float("inf")):
+        for time in (str(NOW + 60), True, [1], {}, float("nan"), float("inf"), 10**400):
             assert "exp has to be a number" in self.refusal(signed({"sub": "7", "exp": time}))
         assert "nbf has to be a number" in self.refusal(signed({"sub": "7", "exp": NOW + 60, "nbf": None}))
 

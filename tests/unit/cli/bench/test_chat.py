@@ -2,7 +2,8 @@
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from imd.cli.bench.chat import Envelope, Quota, push_ack
+from imd.cli.bench.chat import Envelope, Quota
+from imd.cli.bench.load import push_ack
 from imd.wire.bodies import ImMsg
 from imd.wire.commands import Command
 from imd.wire.enums import MsgType

@@ -8,13 +8,19 @@ from imd.cli.main import main
 
 class CommandTests(SynchronousTestCase):
     def test_without_a_daemon_one_sentence_says_how_to_start_it(self) -> None:
-        for work in ([], ["pairs"], ["group"], ["idle"], ["login"], ["drain"], ["fill"]):
+        works = ("pairs", "group", "idle", "login", "drain", "list", "broadcast", "fill")
+        for work in ([], *([name] for name in works)):
             folder = self.mktemp()
             result = CliRunner().invoke(main, ["bench", *work, "--data", folder])
             assert result.exit_code == 1
             assert result.output == (
                 f"Error: No daemon runs on {folder}: start one with `twistd -n imd --data {folder}`.\n"
             )
+
+    def test_no_more_conversations_change_than_there_are(self) -> None:
+        result = CliRunner().invoke(main, ["bench", "list", "--conversations", "5", "--changed", "6"])
+        assert result.exit_code == 2
+        assert "6 of 5 conversations can't change" in result.output
 
     def test_options_before_the_command_are_refused(self) -> None:
         result = CliRunner().invoke(main, ["bench", "--seconds", "3", "pairs"])

@@ -52,8 +52,8 @@ class LimitTests(SynchronousTestCase):
 
     def test_a_limit_is_met_up_to_its_figure(self) -> None:
         (limit,) = limits_of(outcome())
-        assert limit.met(outcome(server=3.5))
-        assert not limit.met(outcome(server=3.51))
+        assert limit.met(outcome(server=3.25))
+        assert not limit.met(outcome(server=3.26))
 
     def test_a_figure_that_is_missing_meets_no_limit(self) -> None:
         _, p99 = limits_of(outcome(STEADY))
@@ -73,14 +73,24 @@ class TableTests(SynchronousTestCase):
     def test_a_row_fits_80_columns_with_what_is_asked(self) -> None:
         text = printed(outcome(latency=Latency(0.0098, 0.0353, 1.139)))
         first, second = text.splitlines()[3:5]
-        assert first.rstrip().endswith("35 µs ✓")
+        assert first.rstrip().endswith("32.5 µs ✓")
         for figure in ("10,000", "9.8", "35.3", "1,139", "30.0 µs", "10.0 µs", "64.0 MiB"):
             assert figure in first
         assert "30.0 %" in second
         assert "10.0 %" in second
 
+    def test_what_takes_long_is_told_in_milliseconds(self) -> None:
+        listing = outcome("LIST_GROUP, 1,000 conversations, 20 unread each", count=50, server=1.25, load=0.0625)
+        assert "25.0 ms 1.25 ms 64.0 MiB 30 ms ✓" in printed(listing)
+
+    def test_a_row_fits_80_columns_under_a_load_that_is_too_high(self) -> None:
+        slow = outcome(STEADY, latency=Latency(0.643, 1.766, 2.146), count=1000, server=9.123, load=2.345)
+        text = printed(slow, outcome(latency=Latency(0.0098, 0.0353, 1.139)))
+        assert "200 µs ✗" in text
+        assert "10 ms p99 ✗" in text
+
     def test_a_limit_that_is_passed_is_marked(self) -> None:
-        assert "35 µs ✗" in printed(outcome(server=3.6))
+        assert "32.5 µs ✗" in printed(outcome(server=3.6))
 
     def test_memory_is_told_for_each_connection(self) -> None:
         idle = outcome("idle, 10,000 connections, heartbeats each 5 s", growth=2304.0, unit="heartbeat")
@@ -96,8 +106,16 @@ class TableTests(SynchronousTestCase):
         assert remarks([outcome(repeats=3)])[1].startswith(f"{PAIRS}: 3 came again")
 
     def test_the_counts_are_told_by_their_units(self) -> None:
-        (counted,) = remarks([outcome(), outcome(STEADY), outcome("a group", unit="delivery")])
-        assert counted.startswith("Counted one by one: 200,000 messages, 100,000 deliveries; none lost")
+        others = {"receipts": 4000, "read marks": 1900}
+        (counted,) = remarks([outcome(also=others), outcome(STEADY, also=others), outcome("a group", unit="delivery")])
+        assert counted.startswith(
+            "Counted one by one: 200,000 messages, 8,000 receipts, 3,800 read marks, 100,000 deliveries; none lost"
+        )
+
+    def test_it_is_told_how_long_a_broadcast_took(self) -> None:
+        assert remarks([outcome(reach=2.044)])[1] == (
+            f"{PAIRS}: the slowest broadcast was with its last user after 2.04 s."
+        )
 
     def test_with_a_breach_nothing_is_said_to_be_whole(self) -> None:
         (counted,) = remarks([outcome(breaches=("message m1 was lost",))])
@@ -112,9 +130,14 @@ class JsonTests(SynchronousTestCase):
         assert work["per_second"] == 10_000
         assert round(work["server_us"], 6) == 30
         assert (work["p50_ms"], work["p99_ms"], work["max_ms"]) == (1, 2, 3)
-        assert work["asked"] == {"server_us": 35}
+        assert work["asked"] == {"server_us": 32.5}
         assert work["met"] is True
         assert work["breaches"] == []
+
+    def test_what_else_was_counted_is_told(self) -> None:
+        (work,) = json.loads(as_json([outcome(also={"receipts": 4000}, reach=2.5)]))["works"]
+        assert work["also"] == {"receipts": 4000}
+        assert work["reach_s"] == 2.5
 
     def test_a_figure_there_is_not_is_null(self) -> None:
         (work,) = json.loads(as_json([outcome(count=0)]))["works"]

@@ -1,124 +1,23 @@
 """The chat: what is typed arrives once, in order, whatever becomes of the connection."""
 
-from collections.abc import Sequence
-from datetime import UTC
-from typing import Any
-
-from google.protobuf.message import Message
-from twisted.internet.defer import Deferred
-from twisted.internet.error import ConnectionDone, ConnectionRefusedError
-from twisted.internet.interfaces import IProtocol
-from twisted.internet.testing import MemoryReactorClock, StringTransport
-from twisted.python.failure import Failure
-from twisted.trial.unittest import SynchronousTestCase
-
-from imd.cli.chat.program import MAX_TYPED, RECONNECT_SECONDS, Chat, ChatError
+from imd.cli.chat.link import RECONNECT_SECONDS, ChatError
+from imd.cli.chat.program import MAX_TYPED
 from imd.wire.bodies import (
     CloseChannel,
-    GroupCreate,
-    GroupMember,
-    GroupMembers,
     ImGroup,
-    ImMsg,
     ImMsgAck,
     KickNotice,
-    ListGroup,
     MsgAck,
     PullMsg,
     UserData,
     UserLogin,
     UserLoginAck,
 )
-from imd.wire.commands import BODIES, Command
-from imd.wire.packet import ACK, Decoder, Packet, encode, encode_error
+from imd.wire.commands import Command
+from imd.wire.packet import ACK, Packet, encode, encode_error
 from imd.wire.results import KickReason, Result
 
-REFUSED = Failure(ConnectionRefusedError())
-
-
-class ChatTestCase(SynchronousTestCase):
-    def setUp(self) -> None:
-        self.reactor: Any = MemoryReactorClock()
-        self.tokens = iter(f"token {n}" for n in range(1, 100))
-        self.chat = Chat(
-            self.reactor,
-            7,
-            lambda: next(self.tokens),
-            "tcp:127.0.0.1:7650",
-            "3_7",
-            self.reactor.seconds,
-            lambda size: bytes(size),
-            UTC,
-        )
-        self.screen = StringTransport()
-        self.chat.terminal.makeConnection(self.screen)
-        self.run_ = Deferred.fromCoroutine(self.chat.run())
-
-    def shown(self) -> list[str]:
-        """Return the lines shown since this was asked last."""
-        lines = self.screen.value().decode().splitlines()
-        self.screen.clear()
-        return lines
-
-    def type(self, *lines: str) -> None:
-        self.chat.terminal.dataReceived("".join(f"{line}\n" for line in lines).encode())
-
-    def end_input(self) -> None:
-        self.chat.terminal.readConnectionLost()
-
-    # The daemon's side.
-
-    def accept(self) -> None:
-        """Let the chat connect."""
-        factory = self.reactor.tcpClients.pop()[2]
-        self.client: IProtocol = factory.buildProtocol(None)
-        self.wire = StringTransport()
-        self.client.makeConnection(self.wire)
-
-    def refuse_connection(self) -> None:
-        self.reactor.tcpClients.pop()[2].clientConnectionFailed(None, REFUSED)
-
-    def lose(self) -> None:
-        self.client.connectionLost(Failure(ConnectionDone()))
-
-    def asked(self) -> list[Packet]:
-        """Return what the chat sent since this was asked last, but for heartbeats."""
-        packets = [packet for packet in Decoder().feed(self.wire.value()) if packet.command != Command.HEARTBEAT]
-        self.wire.clear()
-        return packets
-
-    def request(self, command: Command) -> tuple[Packet, Any]:
-        """Return the one packet the chat sent, and its body."""
-        [packet] = self.asked()
-        assert packet.command == command
-        kind = BODIES[command].request
-        assert kind is not None
-        return packet, kind.FromString(packet.body)
-
-    def answer(self, command: Command, answer: Message) -> Any:
-        """Take the request, answer it, and return it."""
-        packet, request = self.request(command)
-        self.client.dataReceived(encode(command, packet.trace_id, answer.SerializeToString(), ACK))
-        return request
-
-    def refuse(self, command: Command, result: Result, reason: str) -> None:
-        packet, _ = self.request(command)
-        self.client.dataReceived(encode_error(command, packet.trace_id, result, reason))
-
-    def send(self, command: Command, body: Message, trace_id: int = 50) -> None:
-        self.client.dataReceived(encode(command, trace_id, body.SerializeToString()))
-
-    def come_online(self, history: Sequence[ImMsg] = (), has_more: bool = False) -> PullMsg:
-        """Let the chat log in, give it the history, and return what it asked for of it."""
-        self.accept()
-        self.answer(Command.USER_LOGIN, UserLoginAck(heartbeat_seconds=5, idle_seconds=15))
-        pull = self.answer(Command.IM_OFFLINE_MSG, UserData(messages=history, has_more=has_more))
-        assert isinstance(pull, PullMsg)
-        return pull
-
-
-def message(seq: int, sender: int = 3, group_id: str = "3_7") -> ImMsg:
-    return ImMsg(msg_type=1, msg_body=f"text {seq}", sender_id=sender, group_id=group_id, seq_id=seq)
+from .parts import ChatTestCase, message
 
 
 class OpeningTests(ChatTestCase):
@@ -174,6 +73,7 @@ class ReceivingTests(ChatTestCase):
     def test_what_comes_while_the_history_is_fetched_is_shown_after_it(self) -> None:
         self.accept()
         self.answer(Command.USER_LOGIN, UserLoginAck())
+        self.answer(Command.GROUP_BY_ID, UserData())
         pull, _ = self.request(Command.IM_OFFLINE_MSG)
         for seq in (2, 3):
             self.send(Command.IM_SEND_MSG, message(seq))
@@ -186,6 +86,12 @@ class ReceivingTests(ChatTestCase):
         self.shown()
         self.send(Command.IM_SEND_MSG, message(1, sender=9, group_id="7_9"))
         assert self.shown() == ["[from 9 in 7_9] text 1  (/open 7_9)"]
+
+    def test_what_only_passes_through_is_not_shown(self) -> None:
+        self.come_online()
+        self.shown()
+        self.send(Command.IM_SEND_MSG, message(0, msg_type=99))
+        assert self.shown() == []
 
     def test_what_i_write_elsewhere_on_another_device_is_not_shown(self) -> None:
         self.come_online()
@@ -214,10 +120,23 @@ class SendingTests(ChatTestCase):
         self.come_online()
         self.shown()
         self.type("hi", "again")
-        self.refuse(Command.IM_SEND_MSG, Result.MUTED, "until noon")
-        assert self.shown() == ["✗ not sent: until noon."]
+        self.refuse(Command.IM_SEND_MSG, Result.BLOCKED, "3 has blocked you")
+        assert self.shown() == ["✗ not sent: 3 has blocked you."]
         _, second = self.request(Command.IM_SEND_MSG)
         assert second.msg_body == "again"
+
+    def test_one_who_is_muted_is_told_until_when(self) -> None:
+        self.come_online()
+        for group, reason in (
+            (ImGroup(mute_until=61_000), "you are muted until 01-01 00:01:01"),
+            (ImGroup(mute_all=1), "only the owner and the admins may speak now"),
+            (ImGroup(), "until noon"),
+        ):
+            self.shown()
+            self.type("hi")
+            self.refuse(Command.IM_SEND_MSG, Result.MUTED, "until noon")
+            self.answer(Command.GROUP_BY_ID, UserData(groups=[group]))
+            assert self.shown() == [f"✗ not sent: {reason}."]
 
     def test_what_the_daemon_can_not_take_now_is_sent_again(self) -> None:
         self.come_online()
@@ -348,93 +267,3 @@ class EndTests(ChatTestCase):
         self.type("/exit", "hi")
         self.lose()
         assert self.successResultOf(self.run_)
-
-
-class VerbTests(ChatTestCase):
-    def setUp(self) -> None:
-        super().setUp()
-        self.come_online()
-        self.shown()
-
-    def test_new_makes_a_group_and_goes_there(self) -> None:
-        self.type("/new Team 8 9", "hello")
-        request = self.answer(Command.GROUP_CREATE, UserData(groups=[ImGroup(group_id="g1")]))
-        assert request == GroupCreate(group_name="Team", member_ids=[8, 9], request_id=request.request_id)
-        self.answer(Command.IM_OFFLINE_MSG, UserData())
-        assert self.shown()[:2] == [
-            "The group g1 is made; the others type: imctl chat UID --group g1",
-            "7 in the group g1; /help tells more.",
-        ]
-        _, sent = self.request(Command.IM_SEND_MSG)
-        assert (sent.group_id, sent.receiver_id) == ("g1", 0)
-
-    def test_a_group_whose_making_was_cut_off_is_asked_for_under_its_id(self) -> None:
-        self.type("/new Team 8")
-        _, first = self.request(Command.GROUP_CREATE)
-        self.lose()
-        self.reactor.advance(RECONNECT_SECONDS)
-        self.come_online()
-        _, second = self.request(Command.GROUP_CREATE)
-        assert first == second
-        assert first.request_id
-
-    def test_open_shows_the_conversation_from_its_last_messages(self) -> None:
-        self.type("/open 7_9")
-        pull = self.answer(Command.IM_OFFLINE_MSG, UserData(messages=[message(1, group_id="7_9")]))
-        assert pull == PullMsg(group_id="7_9", page_size=20)
-        assert self.shown() == ["7 in a chat with 9; /help tells more.", "   1  01-01 00:00  3: text 1"]
-
-    def test_groups_asks_for_every_page(self) -> None:
-        self.type("/groups")
-        first = self.answer(Command.LIST_GROUP, UserData(groups=[ImGroup(group_id="a")], cursor="c", has_more=True))
-        second = self.answer(Command.LIST_GROUP, UserData(groups=[ImGroup(group_id="b")]))
-        assert (first, second) == (ListGroup(), ListGroup(cursor="c"))
-        assert [line.split()[0] for line in self.shown()] == ["id", "a", "b"]
-
-    def test_members_lists_those_of_the_open_group(self) -> None:
-        self.type("/members")
-        request = self.answer(Command.GROUP_MEMBERS, UserData(members=[GroupMember(uid=3, role=1)]))
-        assert request == GroupMembers(group_id="3_7")
-        assert self.shown() == ["uid  role   name", "3    owner"]
-
-    def test_invite_join_and_quit_ask_the_daemon(self) -> None:
-        self.type("/invite 8 9", "/join g2", "/quit")
-        assert self.answer(Command.GROUP_INVITE, UserData()).member_ids == [8, 9]
-        assert self.answer(Command.GROUP_JOIN, UserData()).group_id == "g2"
-        self.answer(Command.IM_OFFLINE_MSG, UserData())
-        assert self.answer(Command.GROUP_QUIT, UserData()).group_id == "g2"
-
-    def test_a_refused_command_is_told_with_the_reason(self) -> None:
-        self.type("/join g2")
-        self.refuse(Command.GROUP_JOIN, Result.FORBIDDEN, "by invitation only")
-        assert self.shown() == ["/join was refused: by invitation only."]
-
-    def test_a_command_written_wrongly_says_how_it_is_written(self) -> None:
-        for line in ("/open", "/open a b", "/new", "/new Team", "/new Team x", "/invite 0", "/invite -1", "/join"):
-            self.type(line)
-            assert self.shown()[0].startswith(f"It is written {line.split()[0]} "), line
-        assert not self.asked()
-
-    def test_an_unknown_command_is_not_sent(self) -> None:
-        self.type("/nope")
-        assert self.shown()[0].startswith("There is no /nope; /help lists")
-        assert not self.asked()
-
-    def test_a_blank_before_the_slash_sends_the_line(self) -> None:
-        self.type(" /nope")
-        _, sent = self.request(Command.IM_SEND_MSG)
-        assert sent.msg_body == " /nope"
-
-    def test_help_names_every_command(self) -> None:
-        self.type("/help")
-        assert [line.split()[0] for line in self.shown()] == [
-            "/groups",
-            "/open",
-            "/new",
-            "/invite",
-            "/join",
-            "/quit",
-            "/members",
-            "/help",
-            "/exit",
-        ]

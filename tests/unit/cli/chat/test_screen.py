@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from imd.cli.chat.screen import clean, elsewhere_line, group_table, member_table, message_line
+from imd.cli.chat.screen import about_line, clean, elsewhere_line, group_table, member_table, message_line
 from imd.wire.bodies import GroupMember, ImGroup, ImMsg
 
 NOON = 1_763_899_200_000
@@ -14,10 +14,6 @@ NOON = 1_763_899_200_000
 
 def text(body: str, **fields: object) -> ImMsg:
     return ImMsg(**{"msg_type": 1, "msg_body": body, "sender_id": 3, "seq_id": 12, "send_time": NOON, **fields})
-
-
-def control(body: str) -> str:
-    return message_line(text(body, msg_type=100), 7, UTC).split("— ")[1]
 
 
 class CleanTests(SynchronousTestCase):
@@ -58,28 +54,63 @@ class MessageTests(SynchronousTestCase):
         assert message_line(text("", msg_status=2), 7, UTC).endswith("3: (taken back)")
         assert message_line(text("", msg_status=1), 7, UTC).endswith("3: (deleted)")
 
+    def test_a_control_message_is_a_sentence_without_a_sender(self) -> None:
+        body = '{"op": "join", "by": 3, "uids": [3]}'
+        assert message_line(text(body, msg_type=100), 7, UTC) == "  12  11-23 12:00  — 3 joined"
+        assert elsewhere_line(text(body, msg_type=100, group_id="g1"), 7, UTC) == "[in g1] — 3 joined  (/open g1)"
+
     def test_a_message_from_elsewhere_says_how_to_go_there(self) -> None:
-        line = elsewhere_line(text("hi", group_id="1_3"), 1)
+        line = elsewhere_line(text("hi", group_id="1_3"), 1, UTC)
         assert line == "[from 3 in 1_3] hi  (/open 1_3)"
 
 
-class ControlTests(SynchronousTestCase):
-    def test_control_messages_are_sentences(self) -> None:
-        for body, sentence in {
-            '{"op": "create", "by": 1, "uids": [1, 2, 7]}': "1 made the group with 2, you",
-            '{"op": "create", "by": 7, "uids": [7]}': "you made the group with nobody else",
-            '{"op": "invite", "by": 7, "uids": [9]}': "you invited 9",
-            '{"op": "join", "by": 9, "uids": [9]}': "9 joined",
-            '{"op": "quit", "by": 9, "uids": []}': "9 left",
-            '{"op": "remove", "by": 1, "uids": [9], "value": ""}': "1 removed 9",
-            '{"op": "revoke", "by": 3, "msg_id": "x", "seq_id": 4}': "3 took message 4 back",
-            '{"op": "paint", "by": 3}': "3: paint",
-        }.items():
-            assert control(body) == sentence
+class LoudTests(SynchronousTestCase):
+    """What is meant for the reader, or for everybody, stands out."""
 
-    def test_one_that_was_cut_is_told_all_the_same(self) -> None:
-        for body in ('{"op": "create", "by": 1, "uids": [1, 2', "[]", '{"op": 1}', ""):
-            assert control(body) == "the group has changed"
+    def test_a_mention_of_me_or_of_all(self) -> None:
+        assert message_line(text("hi", at_uids=[9, 7]), 7, UTC).endswith("  !! 3 to you: hi")
+        assert message_line(text("hi", at_uids=[0]), 7, UTC).endswith("  !! 3 to everybody: hi")
+
+    def test_a_mention_of_others_does_not(self) -> None:
+        assert message_line(text("hi", at_uids=[9]), 7, UTC).endswith("  3: hi")
+
+    def test_an_announcement(self) -> None:
+        line = message_line(text("tea is ready", msg_type=8, sender_name="Ann"), 7, UTC)
+        assert line.endswith("  !! announcement by Ann (3): tea is ready")
+
+    def test_a_broadcast(self) -> None:
+        broadcast = text("we close at 6", group_id="system", group_type=3)
+        assert message_line(broadcast, 7, UTC).endswith("  !! broadcast by 3: we close at 6")
+        assert elsewhere_line(broadcast, 7, UTC) == "[!! broadcast by 3] we close at 6  (/open system)"
+
+    def test_my_own_do_not(self) -> None:
+        assert message_line(text("hi", at_uids=[0]), 3, UTC).endswith("  you to everybody: hi")
+        assert message_line(text("hi", msg_type=8), 3, UTC).endswith("  announcement by you: hi")
+
+    def test_elsewhere_too(self) -> None:
+        mention = text("hi", group_id="g1", at_uids=[7])
+        assert elsewhere_line(mention, 7, UTC) == "[!! from 3 to you in g1] hi  (/open g1)"
+        announcement = text("hi", group_id="g1", msg_type=8)
+        assert elsewhere_line(announcement, 7, UTC) == "[!! announcement by 3 in g1] hi  (/open g1)"
+
+
+class AboutTests(SynchronousTestCase):
+    def about(self, **fields: object) -> str:
+        return about_line(ImGroup(**{"group_name": "Team", "member_count": 3, **fields}), 1000, UTC)
+
+    def test_a_group_is_told_by_its_name_and_size(self) -> None:
+        assert self.about() == "Team, 3 members"
+        assert self.about(member_count=1) == "Team, 1 member"
+
+    def test_what_keeps_one_from_speaking_is_told(self) -> None:
+        assert self.about(mute_all=1) == "Team, 3 members; only the owner and the admins may speak now"
+        assert self.about(mute_until=61_000) == "Team, 3 members; you are muted until 01-01 00:01:01"
+        assert self.about(mute_until=1000) == "Team, 3 members"
+
+    def test_one_who_is_out_is_told_why(self) -> None:
+        assert self.about(is_quit=1) == "Team, 3 members; you have left"
+        assert self.about(is_quit=2) == "Team, 3 members; you were removed"
+        assert self.about(is_quit=3) == "Team, 3 members; it was dismissed"
 
 
 class TableTests(SynchronousTestCase):
@@ -87,26 +118,32 @@ class TableTests(SynchronousTestCase):
         groups = [
             ImGroup(group_id="g1", group_name="Te[b]am", unread=2, last_message=text("line\nbreak")),
             ImGroup(group_id="3_7", group_type=1),
+            ImGroup(group_id="system", group_type=3, unread=1, at_seq=4),
         ]
-        assert group_table(groups, 7, 60) == [
-            "id   name     unread  last message",
-            "g1   Te[b]am  2       line ⏎ break",
-            "3_7  with 3   0",
+        assert group_table(groups, 7, 60, UTC) == [
+            "id      name        unread  last message",
+            "g1      Te[b]am     2       line ⏎ break",
+            "3_7     with 3      0",
+            "system  broadcasts  1 @",
         ]
 
     def test_a_table_keeps_to_the_width_and_the_ids_whole(self) -> None:
         group_id = "g8d75f6c421f69232df3de382"
-        lines = group_table([ImGroup(group_id=group_id, group_name="n" * 99, last_message=text("x" * 99))], 7, 60)
+        lines = group_table([ImGroup(group_id=group_id, group_name="n" * 99, last_message=text("x" * 99))], 7, 60, UTC)
         assert len(lines) == 2
         assert lines[1].startswith(f"{group_id} ")
         assert max(map(len, lines)) == 60
 
     def test_signs_of_two_columns_keep_the_table_straight(self) -> None:
         lines = group_table(
-            [ImGroup(group_id="g1", group_name="你好"), ImGroup(group_id="g2", group_name="abcd")], 7, 60
+            [ImGroup(group_id="g1", group_name="你好"), ImGroup(group_id="g2", group_name="abcd")], 7, 60, UTC
         )
         assert lines[1:] == ["g1  你好  0", "g2  abcd  0"]
 
     def test_members_are_a_table(self) -> None:
         members = [GroupMember(uid=1, role=1, name="Ann"), GroupMember(uid=22, role=3)]
-        assert member_table(members, 60) == ["uid  role    name", "1    owner   Ann", "22   member"]
+        assert member_table(members, {1: [23]}, 0, 60, UTC) == [
+            "uid  role    now             muted until  name",
+            "1    owner   online (Linux)               Ann",
+            "22   member  offline",
+        ]

@@ -1,0 +1,227 @@
+"""The conversation on screen: what it shows, what the others learn of that, and how far they are."""
+
+from collections.abc import Callable
+from datetime import tzinfo
+
+from twisted.internet.interfaces import IReactorTime
+
+from imd.cli.chat.control import Control, control_in
+from imd.cli.chat.link import PASSING, Link, plain
+from imd.cli.chat.marks import Marks
+from imd.cli.chat.pace import Pace, in_background
+from imd.cli.chat.screen import about_line, message_line, silence
+from imd.cli.chat.seen import Seen
+from imd.cli.chat.single import peer_in
+from imd.client.errors import ResultError
+from imd.wire.bodies import (
+    GetGroupById,
+    ImGroup,
+    ImMsg,
+    ImMsgAck,
+    IssueReceipt,
+    ListMsgReader,
+    MsgAck,
+    PullMsg,
+    SubmitReadSeq,
+    UserData,
+)
+from imd.wire.commands import Command
+from imd.wire.enums import GroupType, MsgStatus, MsgType
+from imd.wire.results import Result
+
+READ_SECONDS = 0.3
+"""Between two times that the others are told what was read here."""
+MARK_SECONDS = 1.0
+"""Until it is shown how far the others are; the next time about the same message takes twice as long, and so on."""
+_HISTORY = 20
+_CATCH_UP = 100
+
+
+class Conversation:
+    """One conversation while it is on screen; ``close`` it before the next.
+
+    ``say`` writes a line, ``seen`` knows what was written of all conversations.
+    """
+
+    def __init__(
+        self,
+        link: Link,
+        clock: IReactorTime,
+        say: Callable[[str], None],
+        seen: Seen,
+        uid: int,
+        group_id: str,
+        now_ms: Callable[[], int],
+        zone: tzinfo | None,
+    ) -> None:
+        self.group_id = group_id
+        self.peer = peer_in(group_id, uid)
+        """With whom this single chat is, 0 where it is none."""
+        self.newest = 0
+        """The newest seq that was shown."""
+        self.marks = Marks()
+        self._link = link
+        self._say = say
+        self._seen = seen
+        self._uid = uid
+        self._now_ms = now_ms
+        self._zone = zone
+        self._held: list[ImMsg] | None = None
+        self._to_read = 0
+        self._has_read = 0
+        self._reading = Pace(clock, READ_SECONDS, self._submit_read)
+        self._marking = Pace(clock, MARK_SECONDS, self._say_marks, factor=2.0)
+
+    async def show(self) -> None:
+        """Show the newest messages, or, called again after a while away, those that came meanwhile."""
+        held = self._held = []
+        page: UserData | None = None
+        after = self.newest
+        try:
+            group = await self.look_up()
+            if group is not None and group.group_type == GroupType.GROUP and not after:
+                self._introduce(group)
+            page = await self._pull(after)
+        except ResultError as error:
+            self._say(f"The messages can't be shown: {plain(error)}.")
+        finally:
+            self._held = None
+        if page is not None:
+            self._show_page(page, after)
+        for message in held:
+            self.take(message)
+        self._reading.soon()
+        in_background(self._say_marks())
+
+    def take(self, message: ImMsg) -> None:
+        """Show a message that was pushed, unless it was shown before."""
+        if self._held is not None:
+            self._held.append(message)
+        elif self._seen.is_new(message.group_id, message.seq_id):
+            self._show(message)
+            if message.msg_type == MsgType.CONTROL and _is_announcement(control_in(message.msg_body)):
+                in_background(self._announce())
+
+    def sent(self, ack: ImMsgAck) -> None:
+        """Take in that a message of mine is stored."""
+        self._seen.is_new(ack.group_id, ack.seq_id)
+        self.marks.add(ack.seq_id, ack.msg_id)
+        self._marking.reset()
+
+    def hear(self, receipt: IssueReceipt) -> None:
+        """Take in another one's watermarks."""
+        if receipt.uid != self._uid:
+            self.marks.hear(receipt.uid, receipt.receive_seq, receipt.read_seq)
+            self._marking.soon()
+
+    def end(self) -> int:
+        """Return the newest seq that is known of."""
+        return max(self.newest, self.marks.newest()[0])
+
+    async def look_up(self) -> ImGroup | None:
+        """Return how the conversation stands for me, None where there is nothing to know."""
+        try:
+            answer: UserData = await self._link.ask(Command.GROUP_BY_ID, GetGroupById(group_ids=[self.group_id]))
+        except ResultError:
+            return None
+        for group in answer.groups:
+            self._has_read = max(self._has_read, group.read_seq)
+            if self.peer not in (0, self._uid):
+                self.marks.hear(self.peer, group.peer_receive_seq, group.peer_read_seq)
+            return group
+        return None
+
+    async def why_not(self, error: ResultError) -> str:
+        """Return why a message can't be sent; of a mute the daemon's own words are not for people."""
+        if error.result == Result.MUTED and (group := await self.look_up()) is not None:
+            return "; ".join(silence(group, self._now_ms(), self._zone)) or plain(error)
+        return plain(error)
+
+    async def message(self, seq_id: int) -> ImMsg | None:
+        """Return one message, None where there is none. Raises ResultError."""
+        pull = PullMsg(group_id=self.group_id, receive_seq_id=seq_id - 1, before_seq_id=seq_id + 1, page_size=1)
+        page = await self._link.ask(Command.IM_OFFLINE_MSG, pull)
+        return next(iter(page.messages), None)
+
+    def close(self) -> None:
+        """Tell what was read, and show no more."""
+        self._marking.stop()
+        if self._reading.stop():
+            in_background(self._submit_read())
+
+    # What is shown.
+
+    async def _pull(self, after: int) -> UserData:
+        page_size = _CATCH_UP if after else _HISTORY
+        pull = PullMsg(group_id=self.group_id, receive_seq_id=after, page_size=page_size)
+        page: UserData = await self._link.ask(Command.IM_OFFLINE_MSG, pull)
+        return page
+
+    def _show_page(self, page: UserData, after: int) -> None:
+        if page.has_more:
+            self._say("(older messages are left out)")
+        elif not page.messages and not after:
+            self._say("No messages yet.")
+        for message in page.messages:
+            if self._seen.is_new(message.group_id, message.seq_id) or not after:
+                self._show(message)
+        if page.messages:
+            held_to = ImMsgAck(group_id=self.group_id, seq_id=page.messages[-1].seq_id)
+            self._link.tell(Command.IM_MSG_ACK, MsgAck(acks=[held_to]))
+
+    def _introduce(self, group: ImGroup) -> None:
+        self._say(about_line(group, self._now_ms(), self._zone))
+        if group.announcement:
+            self._say(f"!! Announcement: {group.announcement}")
+
+    async def _announce(self) -> None:
+        group = await self.look_up()
+        if group is not None:
+            self._say(f"!! Announcement: {group.announcement or '(none any more)'}")
+
+    def _show(self, message: ImMsg) -> None:
+        self.newest = max(self.newest, message.seq_id)
+        if message.sender_id != self._uid:
+            self._to_read = max(self._to_read, message.seq_id)
+            self._reading.soon()
+        if message.msg_status == MsgStatus.DELETED:
+            return
+        if message.msg_type == MsgType.CONTROL:
+            control = control_in(message.msg_body)
+            if control.op == "revoke":
+                self.marks.remove(control.seq_id)
+        elif message.sender_id == self._uid and message.msg_status == MsgStatus.NORMAL:
+            self.marks.add(message.seq_id, message.msg_id)
+        self._say(message_line(message, self._uid, self._zone))
+
+    # How far each is.
+
+    async def _submit_read(self) -> None:
+        seq_id = self._to_read
+        if seq_id <= self._has_read:
+            return
+        try:
+            await self._link.ask(Command.SUBMIT_READ_SEQ, SubmitReadSeq(group_id=self.group_id, read_seq=seq_id))
+        except ResultError as error:
+            if error.result not in PASSING:
+                raise
+            self._reading.soon()
+        else:
+            self._has_read = max(self._has_read, seq_id)
+
+    async def _say_marks(self) -> None:
+        line = self.marks.peer_news() if self.peer else await self._group_news()
+        if line:
+            self._say(line)
+
+    async def _group_news(self) -> str:
+        seq_id, _ = self.marks.newest()
+        if not seq_id or not self.marks.delivered_to(seq_id):
+            return ""
+        answer = await self._link.ask(Command.LIST_MSG_READER, ListMsgReader(group_id=self.group_id, seq_id=seq_id))
+        readers = len(answer.readers)
+        return self.marks.group_news(readers, readers + len(answer.unreaders))
+
+
+def _is_announcement(control: Control) -> bool:
+    return control.op == "update" and "announcement" in control.value.split()

@@ -1,0 +1,64 @@
+"""Broadcasts on their way: everybody who is online gets them at once, at a pace that leaves room for chat."""
+
+from collections import deque
+
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+from imd.ports.delivery import IDelivery, Push
+
+MAX_WAITING = 100
+"""Broadcasts that may wait until those before them have gone out."""
+
+STEP_SECONDS = 0.01
+"""How often some of the users have their turn."""
+
+
+class Broadcasts:
+    """Pushes each broadcast to the users of this node, ``users_per_second`` of them, one broadcast after the other.
+
+    Who logs in meanwhile finds it in LIST_GROUP: it was stored before it is pushed. ``storing`` is how many were taken
+    and are not stored yet.
+    """
+
+    _log = Logger()
+
+    def __init__(self, clock: IReactorTime, delivery: IDelivery, users_per_second: int) -> None:
+        self._clock = clock
+        self._delivery = delivery
+        self._per_step = max(1, round(users_per_second * STEP_SECONDS))
+        self._waiting: deque[Push] = deque()
+        self._users: list[int] = []
+        self.storing = 0
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no further broadcast should be taken now."""
+        return self.storing + len(self._waiting) >= MAX_WAITING
+
+    def put(self, push: Push) -> None:
+        """Push this to everybody but its sender, whose devices get copies."""
+        self._waiting.append(push)
+        if len(self._waiting) == 1:  # after this turn, in which the batch it was stored with is told
+            self._clock.callLater(0, self._begin)
+
+    def _begin(self) -> None:
+        self._users = self._delivery.online()
+        self._step()
+
+    def _step(self) -> None:
+        push = self._waiting[0]
+        users, self._users = self._users[: self._per_step], self._users[self._per_step :]
+        self._delivery.hold()
+        try:
+            self._delivery.push(push, (uid for uid in users if uid != push.sender))
+        except Exception:  # the others and the next broadcast have their turn all the same
+            self._log.failure("a broadcast could not be pushed; who misses it finds it in LIST_GROUP")
+        finally:
+            self._delivery.flush()
+        if self._users:
+            self._clock.callLater(STEP_SECONDS, self._step)
+        else:
+            self._waiting.popleft()
+            if self._waiting:
+                self._clock.callLater(STEP_SECONDS, self._begin)

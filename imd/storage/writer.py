@@ -1,0 +1,117 @@
+"""The writer: what waits for the next group commit, within bounds, and who is told what became of it."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from imd.batching import Batching, IReactor
+from imd.errors import RefusedError, UnavailableError
+from imd.ports.messages import Committed, Submission
+from imd.storage.checkpoint import Checkpoints
+from imd.storage.commit import Batch, Change, GroupCommit, Item
+from imd.storage.transaction import Transaction
+
+
+class Writer:
+    """Runs the group commit on a thread of its own.
+
+    ``gap`` is in seconds, ``max_pending`` the items that may wait for a commit, whose messages have at most
+    ``max_pending_bytes``.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        reactor: IReactor,
+        commit: GroupCommit,
+        checkpoints: Checkpoints,
+        *,
+        gap: float,
+        max_pending: int,
+        max_pending_bytes: int,
+    ) -> None:
+        self._commit = commit
+        self._checkpoints = checkpoints
+        self._max_pending = max_pending
+        self._max_pending_bytes = max_pending_bytes
+        self._pending_bytes = 0
+        self._batching: Batching[Item, Batch] = Batching(
+            reactor, "imd-commit", self._work, self._done, self._failed, gap
+        )
+        self.tell: Callable[[Sequence[Committed]], None] = _nobody
+        self._is_stopping = False
+        self._is_failing = False
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._batching.start()
+
+    async def stop(self) -> None:
+        """Commit what waits, and answer it."""
+        self._is_stopping = True
+        await self._batching.stop()
+
+    def append(self, submission: Submission) -> None:
+        """Put a message into the next batch. Raises UnavailableError."""
+        size = submission.size
+        if self._pending_bytes + size > self._max_pending_bytes:
+            raise UnavailableError("the store can't keep up; send it again later")
+        self._put(submission)
+        self._pending_bytes += size
+
+    def change(self, run: Callable[[Transaction], Any]) -> "Deferred[Any]":
+        """Put a change into the next batch; fires with what it returns or raises. Raises UnavailableError."""
+        answer: Deferred[Any] = Deferred()
+        self._put(Change(run, answer))
+        return answer
+
+    def _put(self, item: Item) -> None:
+        if self._is_stopping:
+            raise UnavailableError("this node is being stopped; send it again to another one")
+        if len(self._batching) >= self._max_pending:
+            raise UnavailableError("the store can't keep up; send it again later")
+        self._batching.put(item)
+
+    def _work(self, batch: list[Item]) -> Batch:
+        self._checkpoints.finish(self._commit.connection)
+        return self._commit(batch)
+
+    def _done(self, batch: list[Item], result: Batch) -> None:
+        self._release(batch)
+        if self._is_failing:
+            self._is_failing = False
+            self._log.info("the store works again")
+        self._tell(result.committed)
+        for answer, value in result.changes:
+            if isinstance(value, RefusedError):
+                answer.errback(value)
+            else:
+                answer.callback(value)
+
+    def _release(self, batch: list[Item]) -> None:
+        self._pending_bytes -= sum([item.size for item in batch if isinstance(item, Submission)])
+
+    def _failed(self, batch: list[Item], failure: Failure) -> None:
+        self._release(batch)
+        if not self._is_failing:  # once, not for every batch while the disk is full
+            self._is_failing = True
+            self._log.error("the store failed, senders get UNAVAILABLE: {reason}", reason=failure.getErrorMessage())
+        error = UnavailableError("the store failed; send it again later")
+        self._tell([Committed(item, error) for item in batch if isinstance(item, Submission)])
+        for item in batch:
+            if isinstance(item, Change):
+                item.answer.errback(error)
+
+    def _tell(self, committed: Sequence[Committed]) -> None:
+        try:
+            self.tell(committed)
+        except Exception:  # the changes of the batch are answered all the same
+            self._log.failure("what was committed could not be told")
+
+
+def _nobody(_committed: Sequence[Committed]) -> None:
+    """Stand in until somebody wants to be told."""

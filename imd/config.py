@@ -86,7 +86,7 @@ class Delivery(Struct, frozen=True, kw_only=True):
     sweep_users_per_second: Annotated[int, Meta(ge=1, le=1_000_000)] = 2000
     sweep_attempts: Annotated[int, Meta(ge=1, le=100)] = 3
     max_unacked: Annotated[int, Meta(ge=1, le=1_000_000)] = 20_000
-    broadcast_per_second: Annotated[int, Meta(ge=100, le=1_000_000)] = 10_000
+    broadcast_per_second: Annotated[int, Meta(ge=100, le=1_000_000)] = 5_000
 
 
 class Messages(Struct, frozen=True, kw_only=True):

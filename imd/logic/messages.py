@@ -58,8 +58,8 @@ def address(message: ImMsg, uid: int, is_admin: bool) -> None:
         _address_everybody(message, is_admin)
         return
     if not group_id:
-        if group_type == _GROUP:
-            raise BadRequestError("group_id is empty, but group_type is that of a group")
+        if group_type not in (0, _SINGLE):
+            raise BadRequestError(f"group_type is {group_type}, but without a group_id it goes into a single chat")
         receiver = check_uid(message.receiver_id, "receiver_id")
         message.group_id = single_group_id(uid, receiver)
         message.group_type = _SINGLE

@@ -182,7 +182,7 @@ class Receipts:
                 for watermark in raised.watermarks
                 if "_" not in watermark.group_id
                 and watermark.group_id != SYSTEM_GROUP
-                and watermark.member_count <= self._max_members
+                and 0 < watermark.member_count <= self._max_members
             ],
             tick,
         )

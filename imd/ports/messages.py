@@ -83,7 +83,10 @@ class ReadMark(NamedTuple):
 
 
 class Watermark(NamedTuple):
-    """How far a user is in a group after a mark of theirs rose; ``read_from`` is where the read mark was before."""
+    """How far a user is in a group after a mark of theirs rose.
+
+    ``read_from`` is where the read mark was before; ``member_count`` is 0 for a former member.
+    """
 
     uid: int
     group_id: str

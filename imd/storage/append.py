@@ -167,6 +167,8 @@ class Append:
                     own[sender, group_id] = own.get((sender, group_id), 0) + 1
                 if row[AT_UIDS]:
                     _note_mentions(batch, message, receivers)
+            elif group_type == _GROUP:
+                message.group_name = heads[group_id].group_name
             committed.append(Committed(submission, Stored(message, receivers, members)))
         self._write(connection, batch)
 
@@ -239,6 +241,8 @@ class Append:
                     continue
                 if count is None:
                     singles[group_id] = message
+            elif "\0" in group_id:  # no group has one; SQLite's JSON would take what stands before it
+                continue
             if count is None:
                 count = counts[group_id] = [0, 0]
             count[0] += 1

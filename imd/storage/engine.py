@@ -5,14 +5,18 @@ from typing import Any
 
 from alembic import command
 from alembic.config import Config as AlembicConfig
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool
+from twisted.logger import Logger
 
 from imd.errors import StartError
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _UNAVAILABLE = 75
+_log = Logger()
 
 BUSY_MS = 10_000
 """How long a statement waits for another process that holds the database."""
@@ -56,12 +60,20 @@ def upgrade(engine: Engine) -> None:
         with engine.connect() as connection:
             connection.exec_driver_sql("BEGIN IMMEDIATE")
             config.attributes["connection"] = connection
+            if _is_behind(connection, config):
+                _log.info("bringing the database up to date, which takes minutes where it holds many messages")
             command.upgrade(config, "head")
             connection.commit()
     except DBAPIError as error:
         raise StartError(f"the database {engine.url.database} can't be used: {error.orig}", _UNAVAILABLE) from error
     except Exception as error:
         raise StartError(f"the database {engine.url.database} can't be upgraded: {error}", _UNAVAILABLE) from error
+
+
+def _is_behind(connection: Connection, config: AlembicConfig) -> bool:
+    """Whether there is a schema, and an older one than this version's."""
+    current = MigrationContext.configure(connection).get_current_revision()
+    return current not in (None, ScriptDirectory.from_config(config).get_current_head())
 
 
 def begin(connection: Connection) -> None:

@@ -39,19 +39,13 @@ class Aged(NamedTuple):
 
 
 class Loser(NamedTuple):
-    """The row of a user for whom messages that go mean something; a former member's view ends at ``max_seq``."""
+    """The row of a user, or former member, who has not received or not read all messages that go."""
 
     uid: int
-    is_quit: int
     init_seq: int
-    max_seq: int
     read_seq: int
     receive_seq: int
     at_seq: int
-
-    def end(self, floor_seq: int) -> int:
-        """Return the last message that the user loses."""
-        return min(floor_seq, self.max_seq) if self.is_quit else floor_seq
 
 
 class Retention:
@@ -143,36 +137,31 @@ class Retention:
         group = connection.exec_driver_sql(self._lock_sql, (group_id,)).one_or_none()
         if group is None:
             return 0
-        group_type, old_floor = group
-        aged = self._aged(connection, group_id, old_floor, before, limit)
+        group_type, floor_seq = group
+        aged = self._aged(connection, group_id, floor_seq, before, limit)
         if not aged:
             return 0
         if group_type != GroupType.SYSTEM:
             losers = self._losers(connection, group_id, aged[-1].seq_id)
-            behind = sum(loser.receive_seq < loser.end(aged[-1].seq_id) for loser in losers)
+            behind = sum(loser.receive_seq < aged[-1].seq_id for loser in losers)
             del aged[max(1, STEP_INBOX // max(1, behind)) :]
-            self._settle(transaction, group_id, old_floor, aged, losers)
+            self._settle(transaction, group_id, aged, losers)
         floor_seq = aged[-1].seq_id
         connection.exec_driver_sql(self._drop_sql, (group_id, floor_seq))
         connection.exec_driver_sql(self._rise_sql, (floor_seq, transaction.time, group_id))
         return len(aged)
 
-    def _settle(
-        self, transaction: Transaction, group_id: str, old_floor: int, aged: Sequence[Aged], losers: Sequence[Loser]
-    ) -> None:
+    def _settle(self, transaction: Transaction, group_id: str, aged: Sequence[Aged], losers: Sequence[Loser]) -> None:
         connection, floor_seq = transaction.connection, aged[-1].seq_id
         hidden = self._hidden(connection, group_id, floor_seq)
         countable = Countable(aged)
         behind: list[InboxAck] = []
         changes: list[tuple[int, int, int, str]] = []
         for loser in losers:
-            uid, end = loser.uid, loser.end(floor_seq)
-            if loser.receive_seq < end:
-                behind.append(InboxAck(uid, group_id, 0, end))
-            no_longer_unread = 0
-            if not loser.is_quit:
-                mark = max(loser.read_seq, loser.init_seq, old_floor)
-                no_longer_unread = countable.after(mark, uid, hidden.get(uid, ()))
+            uid = loser.uid
+            if loser.receive_seq < floor_seq:
+                behind.append(InboxAck(uid, group_id, 0, floor_seq))
+            no_longer_unread = countable.after(max(loser.read_seq, loser.init_seq), uid, hidden.get(uid, ()))
             at_seq = 0 if loser.at_seq <= floor_seq else loser.at_seq
             if no_longer_unread or at_seq != loser.at_seq:
                 changes.append((no_longer_unread, at_seq, uid, group_id))

@@ -123,13 +123,15 @@ class SqlStore:
     async def raise_watermarks(self, acks: Sequence[InboxAck], reads: Sequence[ReadMark]) -> Raised:
         """Raise receive_seq and read_seq; a mark that passes very many messages takes several changes."""
         raised: Raised = await self._change(self._watermarks.rise, acks, reads)
-        watermarks = list(raised.watermarks)
+        last = {(mark.uid, mark.group_id): mark for mark in raised.watermarks}
         rest = raised.rest
         while rest:
             further: Raised = await self._change(self._watermarks.rise, (), rest)
-            watermarks += further.watermarks
+            for mark in further.watermarks:
+                before = last.get((mark.uid, mark.group_id), mark)
+                last[mark.uid, mark.group_id] = mark._replace(read_from=before.read_from)
             rest = further.rest
-        return Raised(watermarks, raised.strangers)
+        return Raised(list(last.values()), raised.strangers)
 
     async def revoke(self, group_id: str, msg_id: str, by: int, control_id: str, may: MayRevoke) -> None:
         """Take a message back for everybody."""

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from sqlalchemy import Connection, Dialect, text
 
@@ -23,6 +24,17 @@ _SINGLES = 2
 """Members of a single chat."""
 
 
+class Moved(NamedTuple):
+    """A user's row of a group whose receive_seq rose."""
+
+    receive_seq: int
+    read_seq: int
+    is_quit: int
+
+
+_UNMOVED = Moved(0, 0, 0)
+
+
 class Watermarks:
     """Raises watermarks; its statements are compiled for one dialect."""
 
@@ -37,7 +49,7 @@ class Watermarks:
                 f"UPDATE x_conversation SET receive_seq = {_RECEIVED}, update_time = :now"
                 " FROM json_each(:pairs) AS p WHERE uid = (p.value ->> 0) AND group_id = (p.value ->> 1)"
                 f" AND group_type <> 3 AND receive_seq < {_RECEIVED}"
-                " RETURNING uid, group_id, receive_seq, read_seq"
+                " RETURNING uid, group_id, receive_seq, read_seq, is_quit"
             ),
             dialect,
         )
@@ -74,8 +86,7 @@ class Watermarks:
         """Take messages out of inboxes, and raise what rises; ``rest`` is what takes another change."""
         connection, now = transaction.connection, transaction.time
         views = self._unread.views(connection, ((read.uid, read.group_id) for read in reads))
-        cleared = [ack for ack in acks if ack.group_id != SYSTEM_GROUP]
-        received = [ack for ack in acks if ack.group_id == SYSTEM_GROUP]
+        cleared = list(acks)
         rows: list[tuple[int, int, int, int, int, str]] = []
         risen: dict[tuple[int, str], tuple[View, int]] = {}
         rest: list[ReadMark] = []
@@ -89,33 +100,32 @@ class Watermarks:
                 rest.append(ReadMark(uid, group_id, mark))
             rows.append((reached, seen, now, reached, uid, group_id))
             risen[uid, group_id] = view, reached
-            (received if group_id == SYSTEM_GROUP else cleared).append(InboxAck(uid, group_id, 0, reached))
+            cleared.append(InboxAck(uid, group_id, 0, reached))
         if rows:
             connection.exec_driver_sql(self._read_sql, rows)
-        if received:
-            parameters = [(now, high, high, uid, group_id, high) for uid, group_id, _, high in received]
-            connection.exec_driver_sql(self._receive_system_sql, parameters)
         moved = self.clear_inbox(connection, cleared, now)
         strangers = frozenset((read.uid, read.group_id) for read in reads) - views.keys()
         return Raised(self._watermarks(connection, moved, risen, now), strangers, rest)
 
-    def clear_inbox(
-        self, connection: Connection, ranges: Sequence[InboxAck], now: int
-    ) -> dict[tuple[int, str], tuple[int, int]]:
-        """Take messages out of inboxes; return receive_seq and read_seq where receive_seq rose."""
-        if not ranges:
+    def clear_inbox(self, connection: Connection, ranges: Sequence[InboxAck], now: int) -> dict[tuple[int, str], Moved]:
+        """Take messages out of inboxes; return the rows whose receive_seq rose."""
+        cleared = [ack for ack in ranges if ack.group_id != SYSTEM_GROUP]
+        if len(cleared) < len(ranges):  # broadcasts lie in no inbox: what an ACK says is what has been received
+            received = [(now, ack.high, ack.high, ack.uid, ack.group_id, ack.high) for ack in ranges]
+            connection.exec_driver_sql(self._receive_system_sql, [row for row in received if row[4] == SYSTEM_GROUP])
+        if not cleared:
             return {}
-        connection.exec_driver_sql(self._clear_inbox_sql, list(ranges))
-        pairs = list(dict.fromkeys((uid, group_id) for uid, group_id, _, _ in ranges))
+        connection.exec_driver_sql(self._clear_inbox_sql, cleared)
+        pairs = list(dict.fromkeys((uid, group_id) for uid, group_id, _, _ in cleared))
         rows = connection.exec_driver_sql(self._receive_sql, (now, json.dumps(pairs))).all()
-        moved = {(row[0], row[1]): (row[2], row[3]) for row in rows}
+        moved = {(row[0], row[1]): Moved(row[2], row[3], row[4]) for row in rows}
         self._touch_singles(connection, moved, now)
         return moved
 
     def _watermarks(
         self,
         connection: Connection,
-        moved: dict[tuple[int, str], tuple[int, int]],
+        moved: dict[tuple[int, str], Moved],
         risen: dict[tuple[int, str], tuple[View, int]],
         now: int,
     ) -> list[Watermark]:
@@ -124,12 +134,13 @@ class Watermarks:
         sizes = self._sizes(connection, {group_id for _, group_id in touched if "_" not in group_id})
         watermarks = []
         for uid, group_id in touched:
-            receive_seq, read_seq = moved.get((uid, group_id), (0, 0))
+            receive_seq, read_seq, is_quit = moved.get((uid, group_id), _UNMOVED)
             read_from = read_seq
             if (uid, group_id) in risen:
                 view, read_seq = risen[uid, group_id]
+                is_quit = view.is_quit
                 receive_seq, read_from = max(receive_seq, view.receive_seq, read_seq), view.read_seq
-            size = sizes.get(group_id, _SINGLES)
+            size = 0 if is_quit else sizes.get(group_id, _SINGLES)
             watermarks.append(Watermark(uid, group_id, receive_seq, read_seq, read_from, size))
         return watermarks
 

@@ -1,5 +1,6 @@
 """Every implementation of every port: a new one is added here, and all suites run over it."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -45,9 +46,20 @@ class SqlitePlace:
 PLACES: dict[str, type[SqlitePlace]] = {"sqlite": SqlitePlace}
 
 
+@pytest.fixture(scope="session")
+def started(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which a store was once, copied for each test to save it the migrations."""
+    folder = tmp_path_factory.mktemp("started")
+    store = SqlitePlace(folder).open(Time())
+    store._commit.close()
+    store._engine.dispose()
+    return folder
+
+
 @pytest.fixture(params=sorted(PLACES))
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+def place(request: pytest.FixtureRequest, started: Path, tmp_path: Path) -> Place:
     """Where a store keeps its data, one for each implementation."""
+    shutil.copytree(started, tmp_path, dirs_exist_ok=True)
     return PLACES[request.param](tmp_path)
 
 

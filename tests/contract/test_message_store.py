@@ -5,19 +5,27 @@ from typing import Any
 import pytest
 from pytest_twisted import ensureDeferred
 from twisted.internet.defer import gatherResults
+from zope.interface import Interface
 from zope.interface.verify import verifyObject
 
 from imd.errors import ConflictError, NotInGroupError, RefusedError, UnavailableError
-from imd.ports.groups import GroupChange
+from imd.ports.conversations import IConversationStore
+from imd.ports.groups import GroupChange, IGroupStore
 from imd.ports.messages import IMessageStore, Members, Stored
+from imd.ports.notices import INoticeStore
+from imd.ports.retention import IRetentionStore
+from imd.ports.users import IUserStore
 from imd.wire.bodies import ImMsg
 
 from .subject import START, Subject, seqs
 
 
+@pytest.mark.parametrize(
+    "port", [IMessageStore, IGroupStore, IConversationStore, INoticeStore, IUserStore, IRetentionStore]
+)
 @ensureDeferred
-async def test_the_implementation_provides_the_port(subject: Subject) -> None:
-    assert verifyObject(IMessageStore, subject.store)
+async def test_the_implementation_provides_the_port(subject: Subject, port: type[Interface]) -> None:
+    assert verifyObject(port, subject.store)
 
 
 @ensureDeferred

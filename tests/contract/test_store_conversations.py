@@ -1,4 +1,4 @@
-"""IMessageStore: LIST_GROUP, GROUP_BY_ID and unread counts (rules 7 to 9)."""
+"""IConversationStore: LIST_GROUP and GROUP_BY_ID."""
 
 import pytest
 from pytest_twisted import ensureDeferred
@@ -153,59 +153,6 @@ class TestLists:
                 await listed(subject, 1, cursor)
 
 
-class TestSince:
-    """Only what has changed: messages, watermarks, membership."""
-
-    async def changed(self, subject: Subject, uid: int) -> list[str]:
-        return ids(await listed(subject, uid, since=subject.time.ms))
-
-    @ensureDeferred
-    async def test_a_message_is_a_change_for_everybody_in_the_conversation(self, subject: Subject) -> None:
-        group = await subject.group(1, 2)
-        await subject.send(1, to=2)
-        subject.time.ms += 60_000
-        assert await self.changed(subject, 1) == []
-        await subject.send(1, group=group)
-        assert await self.changed(subject, 1) == await self.changed(subject, 2) == [group]
-
-    @ensureDeferred
-    async def test_a_watermark_is_a_change_for_its_user_and_for_the_peer(self, subject: Subject) -> None:
-        await subject.send(1, to=2)
-        await subject.send(1, to=3)
-        subject.time.ms += 60_000
-        await subject.ack(2, "1_2", (1, 1))
-        assert await self.changed(subject, 2) == ["1_2"]
-        assert await self.changed(subject, 1) == ["1_2"]
-        assert await self.changed(subject, 3) == []
-
-    @ensureDeferred
-    async def test_a_watermark_in_a_group_is_a_change_for_its_user_alone(self, subject: Subject) -> None:
-        group = await subject.group(1, 2)
-        subject.time.ms += 60_000
-        await subject.ack(2, group, (1, 1))
-        assert await self.changed(subject, 2) == [group]
-        assert await self.changed(subject, 1) == []
-
-    @ensureDeferred
-    async def test_leaving_is_a_change_and_what_comes_afterwards_is_none(self, subject: Subject) -> None:
-        group = await subject.group(1, 2)
-        subject.time.ms += 60_000
-        await subject.quit(group, 2)
-        (view,) = (await listed(subject, 2, since=subject.time.ms)).groups
-        assert view.is_quit == 1
-        subject.time.ms += 60_000
-        await subject.send(1, group=group)
-        assert await self.changed(subject, 2) == []
-        assert await self.changed(subject, 1) == [group]
-
-    @ensureDeferred
-    async def test_coming_in_is_a_change(self, subject: Subject) -> None:
-        group = await subject.group(1)
-        subject.time.ms += 60_000
-        await subject.invite(group, 1, 2)
-        assert await self.changed(subject, 2) == [group]
-
-
 class TestById:
     async def by_id(self, subject: Subject, uid: int, *group_ids: str) -> UserData:
         page: UserData = await subject.store.conversations_by_id(uid, list(group_ids))
@@ -258,55 +205,3 @@ class TestById:
         assert (ids(page), page.has_more) == (wanted[:2], True)
         assert page.ByteSize() <= 100_000
         assert not (await self.by_id(subject, 1, *wanted[2:])).has_more
-
-
-class TestUnread:
-    """Rule 8: after max(read_seq, init_seq), not mine, countable; counting stops at 1,000."""
-
-    @ensureDeferred
-    async def test_the_others_messages_count(self, subject: Subject) -> None:
-        group = await subject.group(1, 2, 3)
-        await subject.send_many(3, 1, group=group)
-        await subject.send_many(2, 2, group=group)
-        assert [(await subject.view(uid, group)).unread for uid in (1, 2, 3)] == [2, 3, 5]
-
-    @ensureDeferred
-    async def test_messages_that_do_not_count_do_not(self, subject: Subject) -> None:
-        await subject.send(1, to=2, whether_non_count=1)
-        await subject.send(1, to=2, whether_non_count=0)
-        assert (await subject.view(2, "1_2")).unread == 1
-
-    @ensureDeferred
-    async def test_control_messages_do_not_count(self, subject: Subject) -> None:
-        group = await subject.group(1, 2)
-        await subject.invite(group, 1, 3)
-        assert (await subject.view(2, group)).unread == 0
-
-    @ensureDeferred
-    async def test_an_ack_is_no_reading(self, subject: Subject) -> None:
-        await subject.send_many(3, 1, to=2)
-        await subject.ack(2, "1_2", (0, 3))
-        assert (await subject.view(2, "1_2")).unread == 3
-
-    @ensureDeferred
-    async def test_what_was_said_before_one_came_does_not_count(self, subject: Subject) -> None:
-        group = await subject.group(1, 2)
-        await subject.send_many(3, 1, group=group)
-        await subject.invite(group, 1, 3)
-        await subject.send(1, group=group)
-        assert (await subject.view(3, group)).unread == 1
-
-    @ensureDeferred
-    async def test_who_has_left_has_nothing_unread(self, subject: Subject) -> None:
-        group = await subject.group(1, 2)
-        await subject.send_many(3, 1, group=group)
-        await subject.quit(group, 2)
-        assert (await subject.view(2, group)).unread == 0
-
-    @ensureDeferred
-    async def test_counting_stops_at_a_thousand(self, subject: Subject) -> None:
-        await subject.send_many(1000, 1, to=2)
-        assert (await subject.view(2, "1_2")).unread == 1000
-        await subject.send_many(5, 1, to=2)
-        assert (await subject.view(2, "1_2")).unread == 1000
-        assert (await listed(subject, 2)).groups[0].unread == 1000

@@ -220,7 +220,8 @@ class TestTombstonesInLists:
             assert page.ByteSize() <= 8 * 1024
             found += page.messages
             cursor, pages = page.cursor, pages + 1
-        assert (len(found), pages) == (300, 2)
+        assert len(found) == 300
+        assert pages > 1
 
 
 class TestClearing:

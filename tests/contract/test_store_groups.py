@@ -171,6 +171,19 @@ class TestChanging:
             await subject.change(group, 9, None)
 
     @ensureDeferred
+    async def test_what_a_group_is_called_and_says_is_shown_to_its_members(self, subject: Subject) -> None:
+        group = await subject.group(1, 2, join_policy=2)
+        fields = {"group_name": "Coffee", "avatar": "b", "announcement": "at 5", "extra": "x", "join_policy": 1}
+        changed = await subject.change(group, 1, GroupChange(op="update", value=" ".join(fields), fields=fields))
+        for view in (changed, await subject.view(2, group)):
+            assert {name: getattr(view, name) for name in fields} == fields
+        assert control((await subject.pull(2, group)).messages[-1])["value"] == " ".join(fields)
+        assert (await subject.send(1, group=group)).message.group_name == "Coffee"
+        seen: list[str] = []
+        await subject.change(group, 1, lambda found: seen.append(found.announcement))
+        assert seen == ["at 5"]
+
+    @ensureDeferred
     async def test_an_owner_hands_the_group_over(self, subject: Subject) -> None:
         group = await subject.group(1, 2, 3)
         await subject.change(

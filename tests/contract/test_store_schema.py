@@ -95,6 +95,24 @@ def test_a_database_of_a_later_release_is_told_of_and_left_alone(file: Path) -> 
 
 
 @ensureDeferred
+async def test_what_is_passed_through_costs_no_write(subject: Subject, tmp_path: Path) -> None:
+    group = await subject.group(1, 2)
+    with closing(sqlite3.connect(tmp_path / "imd.sqlite")) as watcher:
+
+        def version() -> int:
+            """Return a number that any other connection's commit changes, if it has written."""
+            found: int = watcher.execute("PRAGMA data_version").fetchone()[0]
+            return found
+
+        before = version()
+        for where in ({"group": group}, {"to": 2}, {"to": 3}):
+            await subject.send(1, msg_type=99, **where)
+        assert version() == before
+        await subject.send(1, to=2)
+        assert version() != before
+
+
+@ensureDeferred
 async def test_the_log_starts_over_instead_of_growing_for_ever(
     subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,13 +6,17 @@ from pathlib import Path
 
 import pytest
 
+from .bystanders import Bystanders
 from .daemon import Daemon
-from .device import LINUX, Device
+from .device import ANDROID, LINUX, MAC, Device
+from .peer import Peer
+from .users import Three, User
 
 _uids = itertools.count(1001)
 
 StartDaemon = Callable[..., Daemon]
 LogIn = Callable[..., Awaitable[Device]]
+LogInThree = Callable[[Daemon], Awaitable[Three]]
 NewUid = Callable[[], int]
 
 
@@ -20,6 +24,21 @@ NewUid = Callable[[], int]
 def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
     """A daemon with the default configuration, shared by a file's tests."""
     daemon = Daemon(tmp_path_factory.mktemp("daemon"))
+    try:
+        yield daemon.start()
+    finally:
+        daemon.close()
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    """A daemon for small groups and short absences, shared by all files that ask for it."""
+    settings = {
+        "IMD_GROUPS_MAX_MEMBERS": "6",
+        "IMD_GROUPS_RECEIPT_MEMBERS": "5",
+        "IMD_PRESENCE_GRACE_SECONDS": "1",
+    }
+    daemon = Daemon(tmp_path_factory.mktemp("shared"), settings)
     try:
         yield daemon.start()
     finally:
@@ -62,3 +81,48 @@ def log_in() -> Iterator[LogIn]:
     for device in devices:
         if not device.closed.called:
             device.connection.drop("the test is over")
+
+
+@pytest.fixture
+def log_in_three(log_in: LogIn, new_uid: NewUid) -> LogInThree:
+    """Logs three users in, on two devices each."""
+
+    async def log_in_user(daemon: Daemon) -> User:
+        uid = new_uid()
+        return User(await log_in(daemon, uid, ANDROID), await log_in(daemon, uid, MAC))
+
+    async def log_in_three(daemon: Daemon) -> Three:
+        return await log_in_user(daemon), await log_in_user(daemon), await log_in_user(daemon)
+
+    return log_in_three
+
+
+@pytest.fixture(scope="module")
+def bystanders(daemon: Daemon) -> Iterator[Bystanders]:
+    """Uids 11 and 12, who chat with each other."""
+    bystanders = Bystanders(daemon, 11, 12)
+    yield bystanders
+    bystanders.close()
+
+
+@pytest.fixture
+def nobody_else_is_harmed(bystanders: Bystanders, daemon: Daemon) -> Iterator[None]:
+    """The bystanders chat before a test and after it, and nothing failed meanwhile."""
+    bystanders.chat()
+    yield
+    bystanders.chat()
+    assert "Traceback" not in daemon.log
+
+
+@pytest.fixture
+def stranger(daemon: Daemon) -> Iterator[Peer]:
+    """A connection that has not logged in."""
+    with Peer(daemon) as peer:
+        yield peer
+
+
+@pytest.fixture
+def user(stranger: Peer, new_uid: NewUid) -> Peer:
+    """A connection that has."""
+    stranger.login(new_uid())
+    return stranger

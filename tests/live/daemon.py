@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from imd.sso.jwt import issue
 
@@ -117,10 +118,13 @@ class Daemon:
 
     def inbox(self, uid: int) -> list[tuple[str, int]]:
         """Return the (group_id, seq_id) of all that has not reached the user yet."""
-        query = "SELECT group_id, seq_id FROM x_inbox WHERE uid = ? ORDER BY group_id, seq_id"
+        return self.rows("SELECT group_id, seq_id FROM x_inbox WHERE uid = ? ORDER BY group_id, seq_id", uid)
+
+    def rows(self, query: str, *parameters: object) -> list[Any]:
+        """Return what is stored."""
         connection = sqlite3.connect(f"file:{self.data / 'imd.sqlite'}?mode=ro", uri=True, timeout=10)
         try:
-            return [(str(group_id), int(seq_id)) for group_id, seq_id in connection.execute(query, (uid,))]
+            return connection.execute(query, parameters).fetchall()
         finally:
             connection.close()
 

@@ -118,6 +118,14 @@ class Device:
         self._told.clear()
         return messages
 
+    async def await_time(self, time_ms: int) -> None:
+        """Wait until it is past a time (ms) on the server's clock."""
+
+        async def is_past() -> bool:
+            return (await self.request(Heartbeat())).server_time > time_ms
+
+        await eventually(is_past)
+
     async def conversations(self, since: int = 0) -> UserData:
         """Return LIST_GROUP's first page."""
         return await self.ask(Command.LIST_GROUP, ListGroup(since=since), UserData)

@@ -4,6 +4,7 @@ from pytest_twisted import ensureDeferred
 
 from imd.wire.bodies import ImMsgAck, MsgAck, PullMsg, UserData
 from imd.wire.commands import Command
+from imd.wire.enums import SYSTEM_GROUP
 
 from .conftest import LogIn, NewUid, StartDaemon
 from .daemon import Daemon
@@ -20,8 +21,8 @@ async def test_what_was_missed_is_listed_pulled_by_pages_and_acked(
     group_id = last.group_id
 
     bob = await log_in(daemon, uid)
-    [listed] = (await bob.conversations()).groups
-    assert (listed.group_id, listed.max_seq, listed.receive_seq, listed.unread) == (group_id, 250, 0, 250)
+    listed = await bob.conversation(group_id)
+    assert (listed.max_seq, listed.receive_seq, listed.unread) == (250, 0, 250)
     assert listed.last_message.msg_body == "249"
     missed = await bob.history(group_id, after=listed.receive_seq, page_size=100)
     assert [(each.seq_id, each.msg_body) for each in missed] == [(n + 1, f"{n}") for n in range(250)]
@@ -71,7 +72,7 @@ async def test_since_lists_only_what_has_changed(daemon: Daemon, log_in: LogIn, 
     new = await alice.make_group("new", bob.uid)
     listed = [group.group_id for group in (await bob.conversations(since)).groups]
     assert listed[0] == new
-    assert set(listed) <= {old, new}
+    assert set(listed) <= {old, new, SYSTEM_GROUP}
     assert not (await bob.conversations(since + 3_600_000)).groups
 
 
@@ -87,7 +88,7 @@ async def test_the_conversations_survive_a_restart(start_daemon: StartDaemon, lo
     daemon.start()
     bob = await log_in(daemon, uid)
     listed = {each.group_id: each for each in (await bob.conversations()).groups}
-    assert set(listed) == {single, group}
+    assert set(listed) == {single, group, SYSTEM_GROUP}
     assert (listed[group].group_name, listed[group].last_message.msg_body) == ("with a name", "in public")
     assert [each.msg_body for each in await bob.history(single)] == ["in private"]
     alice = await log_in(daemon, alice.uid)

@@ -82,7 +82,7 @@ class Channel:
 class Listener:
     """Keeps what logic hands to the store; stores nothing, and returns what the test has put into ``answer``.
 
-    Marks come to ``raised``. While ``is_slow``, marks and what is asked for wait until the test says ``settle``.
+    Marks come to ``raised``. While ``is_slow``, all that it answers waits until the test says ``settle``.
     """
 
     def __init__(self) -> None:
@@ -135,6 +135,7 @@ class Listener:
         """Who sent each seq of a group is in ``spoken``, from seq 1 on."""
         self._check()
         self.spans += spans
+        await self._commit()
         return [set(self.spoken.get(span.group_id, ())[max(0, span.after) : span.upto]) for span in spans]
 
     async def revoke(self, group_id: str, msg_id: str, by: int, control_id: str, may: MayRevoke) -> None:

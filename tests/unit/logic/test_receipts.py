@@ -175,6 +175,8 @@ class Gathering(ReceiptsTestCase):
         self.ack_each(1)
         self.gathered()
         assert self.clock.getDelayedCalls() == []
+        self.receipts.flush()
+        assert self.store.acks == []
 
     def test_after_a_flush_the_next_ack_waits_for_a_delay_of_its_own_at_most(self) -> None:
         self.ack_each(1)

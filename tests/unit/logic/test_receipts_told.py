@@ -222,6 +222,18 @@ class InGroups(ReceiptsTestCase):
         assert self.everybody() == [[], [], []]
         assert self.store.spans == []
 
+    def test_nobody_waits_until_it_is_known_who_sent_what(self) -> None:
+        self.store.is_slow = True
+        self.rises("g", 5, read_seq=5)
+        self.rises("1_2", 3)
+        self.read("g", 5)
+        self.tick()
+        self.store.settle()
+        assert self.answers(self.me) == [(7, Result.OK)]
+        assert self.everybody() == [[("1_2", 1, 3, 0)], [], []]
+        self.store.settle()
+        assert self.everybody() == [[("g", 1, 5, 5)]] * 3
+
     def test_a_store_that_can_not_say_who_sent_what_leaves_the_senders_of_pushes_told(self) -> None:
         async def away(_spans: Any) -> Any:
             raise UnavailableError("too many reads are waiting")

@@ -56,4 +56,6 @@ class History:
 def _checked(group_ids: Sequence[str]) -> list[str]:
     if len(group_ids) > MAX_GROUP_IDS:
         raise BadRequestError(f"{len(group_ids)} group_ids; at most {MAX_GROUP_IDS} can be asked for at once")
+    if any("\0" in group_id for group_id in group_ids):  # which a database may take for the end of the id
+        raise BadRequestError("a group_id holds a NUL character")
     return list(dict.fromkeys(group_ids))

@@ -23,8 +23,8 @@ def single_members(group_id: str) -> tuple[int, int] | None:
     """
     small, separator, large = group_id.partition("_")
     if not separator:
-        if len(group_id) > MAX_GROUP_ID:
-            raise BadRequestError(f"a group_id has at most {MAX_GROUP_ID} characters")
+        if len(group_id) > MAX_GROUP_ID or "\0" in group_id:
+            raise BadRequestError(f"a group_id has at most {MAX_GROUP_ID} characters, and no NUL")
         return None
     if not (small.isascii() and small.isdigit() and large.isascii() and large.isdigit()):
         raise BadRequestError("a group_id with an underscore is <small uid>_<large uid>")

@@ -28,8 +28,8 @@ class Removal:
         """Take a message back; everybody learns it by a control message."""
         group_id = check_group_id(request.group_id, session.uid)
         msg_id = request.msg_id
-        if not 0 < len(msg_id) <= MAX_MSG_ID:
-            raise BadRequestError(f"msg_id is empty or longer than {MAX_MSG_ID} characters")
+        if not 0 < len(msg_id) <= MAX_MSG_ID or "\0" in msg_id:
+            raise BadRequestError(f"msg_id is empty, longer than {MAX_MSG_ID} characters, or holds a NUL character")
         may = may_revoke(self._revoke_ms, session.is_admin)
         try:
             await self._store.revoke(group_id, msg_id, session.uid, self._new_id(), may)

@@ -20,7 +20,7 @@ TOMBSTONE_ROOM = 24
 """Bytes of a tombstone beside its group_id, at most."""
 
 _MAX_SEQ = "CASE WHEN c.is_quit = 0 THEN g.max_seq ELSE c.max_seq END"
-_SORT_TIME = "CASE WHEN c.is_quit = 0 THEN g.send_time ELSE c.update_time END"
+_SORT_TIME = "CASE WHEN c.is_quit = 0 THEN g.send_time ELSE c.left_time END"
 _NOT_HIDDEN = (
     "NOT EXISTS (SELECT 1 FROM x_hidden AS h WHERE h.uid = {uid} AND h.group_id = m.group_id AND h.seq_id = m.seq_id)"
 )
@@ -233,7 +233,7 @@ class Conversations:
             hidden,
             seq_id,
         ) = row[: _LAST_AT + 1]
-        init_seq = max(init_seq, floor_seq)
+        init_seq = max(init_seq, min(floor_seq, max_seq))
         group.group_id = group_id
         group.group_type = group_type
         group.max_seq = max_seq
@@ -299,6 +299,8 @@ def _parse_cursor(cursor: str) -> tuple[int, int, str]:
     now, _, rest = cursor.partition(":")
     before, _, group_id = rest.partition(":")
     try:
+        if not group_id or "\0" in group_id:
+            raise ValueError(cursor)
         return number(now), number(before), group_id
     except ValueError:
         raise BadRequestError("the cursor is none that LIST_GROUP returned") from None

@@ -105,7 +105,8 @@ class Groups:
         seq_id = self._append.control(transaction, message, receivers)
         _join(transaction, group_id, change.join, seq_id)
         for uid, is_quit in change.leave.items():
-            _update(transaction, group_id, uid, is_quit=is_quit, max_seq=seq_id, role=0, at_seq=0, update_time=time)
+            gone = {"is_quit": is_quit, "max_seq": seq_id, "role": 0, "at_seq": 0, "left_time": time}
+            _update(transaction, group_id, uid, **gone, update_time=time)
         for uid, role in change.roles.items():
             _update(transaction, group_id, uid, role=role, update_time=time)
         for uid, until in change.mutes.items():

@@ -155,6 +155,6 @@ def _parse_cursor(cursor: str) -> tuple[int, str]:
         after = number(send_time), notice_id
     except ValueError:
         after = _FIRST
-    if after <= _FIRST or not notice_id:
+    if after <= _FIRST or not notice_id or "\0" in notice_id:
         raise BadRequestError("the cursor is none that OFFLINE_NOTICE_MSG returned")
     return after

@@ -39,7 +39,7 @@ class Aged(NamedTuple):
 
 
 class Loser(NamedTuple):
-    """The row of a user, or former member, who has not received or not read all messages that go."""
+    """The row of a member or former member who has not received or not read all messages that go."""
 
     uid: int
     init_seq: int
@@ -62,7 +62,9 @@ class Retention:
             ),
             dialect,
         )
-        self._floor_sql = positional(text("SELECT floor_seq FROM x_group WHERE group_id = :group_id"), dialect)
+        self._group_sql = positional(
+            text("SELECT group_type, floor_seq FROM x_group WHERE group_id = :group_id"), dialect
+        )
         self._lock_sql = positional(
             text("UPDATE x_group SET floor_seq = floor_seq WHERE group_id = :group_id RETURNING group_type, floor_seq"),
             dialect,
@@ -77,9 +79,8 @@ class Retention:
         self._losers_sql = positional(
             text(
                 f"SELECT {', '.join(Loser._fields)} FROM x_conversation WHERE group_id = :group_id"
-                " AND (at_seq BETWEEN 1 AND :floor"
-                " OR (receive_seq < :floor2 AND (is_quit = 0 OR receive_seq < max_seq))"
-                " OR (read_seq < :floor3 AND init_seq < :floor4 AND is_quit = 0))"
+                " AND ((receive_seq < :floor AND (is_quit = 0 OR receive_seq < max_seq))"
+                " OR (read_seq < :floor2 AND init_seq < :floor3 AND is_quit = 0))"
             ),
             dialect,
         )
@@ -118,11 +119,12 @@ class Retention:
 
         On a reader's thread, before the change, so that the writer finds the pages in memory and waits for no disk.
         """
-        floor_seq: int | None = connection.exec_driver_sql(self._floor_sql, (group_id,)).scalar()
-        if floor_seq is None:
+        group = connection.exec_driver_sql(self._group_sql, (group_id,)).one_or_none()
+        if group is None:
             return 0
+        group_type, floor_seq = group
         aged = self._aged(connection, group_id, floor_seq, before, limit)
-        if aged:
+        if aged and group_type != GroupType.SYSTEM:
             self._losers(connection, group_id, aged[-1].seq_id)
             self._hidden(connection, group_id, aged[-1].seq_id)
         return len(aged)
@@ -186,7 +188,7 @@ class Retention:
         return aged
 
     def _losers(self, connection: Connection, group_id: str, floor_seq: int) -> list[Loser]:
-        parameters = (group_id, floor_seq, floor_seq, floor_seq, floor_seq)
+        parameters = (group_id, floor_seq, floor_seq, floor_seq)
         return [Loser._make(row) for row in connection.exec_driver_sql(self._losers_sql, parameters)]
 
     def _hidden(self, connection: Connection, group_id: str, floor_seq: int) -> dict[int, list[int]]:

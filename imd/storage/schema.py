@@ -99,6 +99,7 @@ x_conversation = Table(
     _integer("joined_time"),
     _text("extra"),
     _integer("update_time"),
+    _integer("left_time"),  # of a former member
     _integer("seen"),  # of x_group.counted, those that are not unread (imd/storage/unread.py)
     Index("x_conversation_group", "group_id", "uid"),
     sqlite_with_rowid=False,

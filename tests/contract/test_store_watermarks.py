@@ -61,6 +61,15 @@ class TestReading:
         assert (theirs.peer_read_seq, theirs.peer_receive_seq) == (2, 2)
         assert (mine.peer_read_seq, mine.peer_receive_seq) == (0, 0)
 
+    @pytest.mark.parametrize("uids", [(1, 11), (1, 12), (12, 112), (10, 101), (2**63 - 2, 2**63 - 1)])
+    @ensureDeferred
+    async def test_whatever_digits_their_uids_share(self, subject: Subject, uids: tuple[int, int]) -> None:
+        for mine, theirs in (uids, uids[::-1]):
+            group_id = (await subject.send(mine, to=theirs)).message.group_id
+            await subject.read(theirs, group_id, 2)
+            last = (await subject.view(theirs, group_id)).max_seq
+            assert (await subject.view(mine, group_id)).peer_read_seq == last
+
     @ensureDeferred
     async def test_in_a_group_it_is_seen_among_the_members(self, subject: Subject) -> None:
         group = await subject.group(1, 2)

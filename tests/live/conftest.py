@@ -10,6 +10,7 @@ from .bystanders import Bystanders
 from .daemon import Daemon
 from .device import ANDROID, LINUX, MAC, Device
 from .peer import Peer
+from .scene import Scene
 from .users import Three, User
 
 _uids = itertools.count(1001)
@@ -126,3 +127,20 @@ def user(stranger: Peer, new_uid: NewUid) -> Peer:
     """A connection that has."""
     stranger.login(new_uid())
     return stranger
+
+
+@pytest.fixture(scope="module")
+def scene(daemon: Daemon) -> Iterator[Scene]:
+    """Uids 101 the owner, 102 muted, 103 who has left, 104 the stranger."""
+    uids = iter(range(101, 105))
+    scene = Scene(daemon, lambda: next(uids))
+    yield scene
+    scene.close()
+
+
+@pytest.fixture
+def nothing_changes(scene: Scene) -> Iterator[None]:
+    """What the four of the scene see is the same before a test and after it."""
+    before = scene.view()
+    yield
+    assert scene.view() == before

@@ -122,7 +122,7 @@ class Device:
         """Wait until it is past a time (ms) on the server's clock."""
 
         async def is_past() -> bool:
-            return (await self.request(Heartbeat())).server_time > time_ms
+            return bool((await self.request(Heartbeat())).server_time > time_ms)
 
         await eventually(is_past)
 

@@ -1,7 +1,5 @@
 """Who is not in a group, or has no right in it, changes nothing there, whatever they ask."""
 
-from collections.abc import Iterator
-
 import pytest
 from google.protobuf.message import Message
 
@@ -29,26 +27,10 @@ from imd.wire.commands import Command
 from imd.wire.enums import SYSTEM_GROUP, MsgType
 from imd.wire.results import Result
 
-from .daemon import Daemon
 from .device import message, new_id
 from .scene import NOBODY, UNTIL, Scene, ask
 
 pytestmark = pytest.mark.usefixtures("nobody_else_is_harmed", "nothing_changes")
-
-
-@pytest.fixture(scope="module")
-def scene(daemon: Daemon) -> Iterator[Scene]:
-    uids = iter(range(101, 105))
-    scene = Scene(daemon, lambda: next(uids))
-    yield scene
-    scene.close()
-
-
-@pytest.fixture
-def nothing_changes(scene: Scene) -> Iterator[None]:
-    before = scene.view()
-    yield
-    assert scene.view() == before
 
 
 def of_kind(msg_type: int, group_id: str) -> ImMsg:

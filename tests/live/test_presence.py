@@ -2,13 +2,13 @@
 
 from pytest_twisted import ensureDeferred
 
-from imd.wire.bodies import Block, PresenceNotice, PresenceQuery, PresenceSubscribe, Unblock, UserPresence
+from imd.wire.bodies import Block, PresenceNotice, PresenceQuery, PresenceSubscribe, Unblock, UserLogout, UserPresence
 from imd.wire.commands import Command
 from imd.wire.results import Result
 
 from .conftest import LogIn, LogInThree, NewUid
 from .daemon import Daemon
-from .device import ANDROID, LINUX, MAC, Device, refusal
+from .device import ANDROID, LINUX, MAC, Device, eventually, refusal
 from .users import User
 
 
@@ -58,14 +58,23 @@ async def test_coming_is_told_at_once_and_going_later(
 
 
 @ensureDeferred
-async def test_who_is_back_soon_was_never_away(shared: Daemon, log_in_three: LogInThree, log_in: LogIn) -> None:
+async def test_who_is_back_soon_was_never_away(
+    shared: Daemon, log_in_three: LogInThree, log_in: LogIn, new_uid: NewUid
+) -> None:
     alice, bob, carol = await log_in_three(shared)
-    await watch(alice.desk, bob.uid, carol.uid)
+    dave = new_uid()
+    await watch(alice.desk, bob.uid, carol.uid, dave)
     await bob.phone.leave()
+
+    async def is_away() -> bool:
+        return list((await alice.desk.request(PresenceQuery(uids=[bob.uid]))).users) == [online(bob.uid, MAC)]
+
+    await eventually(is_away)
+    await log_in(shared, dave, LINUX)
+    await told(alice.desk, online(dave, LINUX))  # and nothing of bob, who went before
     await log_in(shared, bob.uid, ANDROID)
     await carol.phone.leave()
-    # Bob went first: had that been told, it would have come before this.
-    await told(alice.desk, online(carol.uid, MAC))
+    await told(alice.desk, online(carol.uid, MAC))  # and nothing of bob, whose time would have come before
     assert await alice.desk.told_all(Command.PRESENCE_NOTICE)
 
 
@@ -88,11 +97,11 @@ async def test_a_watch_ends_with_its_session(shared: Daemon, log_in_three: LogIn
     alice, bob, carol = await log_in_three(shared)
     await watch(alice.desk, bob.uid)
     await watch(carol.desk, bob.uid)
-    await alice.desk.leave()
-    back = await log_in(shared, alice.uid, MAC)
+    await alice.desk.request(UserLogout())
+    await alice.desk.connection.login(alice.uid, shared.token(alice.uid), MAC)
     await log_in(shared, bob.uid, LINUX)
     await told(carol.desk, online(bob.uid, ANDROID, MAC, LINUX))
-    assert await back.told_all(Command.PRESENCE_NOTICE)
+    assert await alice.desk.told_all(Command.PRESENCE_NOTICE)
 
 
 @ensureDeferred

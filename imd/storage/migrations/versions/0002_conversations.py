@@ -12,7 +12,8 @@ def upgrade() -> None:
     for name in ("send_time", "counted", "floor_seq", "mute_until"):
         op.add_column("x_group", sa.Column(name, sa.BigInteger(), server_default="0", nullable=False))
     op.drop_column("x_group", "mute_all")
-    op.add_column("x_conversation", sa.Column("seen", sa.BigInteger(), server_default="0", nullable=False))
+    for name in ("left_time", "seen"):
+        op.add_column("x_conversation", sa.Column(name, sa.BigInteger(), server_default="0", nullable=False))
     op.add_column("x_user", sa.Column("name", sa.Text(), server_default="", nullable=False))
     op.add_column("x_user", sa.Column("badge_from", sa.BigInteger(), server_default="0", nullable=False))
     op.execute(
@@ -40,6 +41,7 @@ def upgrade() -> None:
     )
     op.create_index("x_notice_notice_id", "x_notice", ["notice_id", "uid"], unique=True)
     op.create_index("x_notice_expire_time", "x_notice", ["expire_time"], unique=False)
+    op.execute("UPDATE x_conversation SET left_time = update_time WHERE is_quit <> 0")
     op.execute("INSERT INTO x_group (group_id, group_type) VALUES ('system', 3)")
     op.execute(
         "INSERT INTO x_conversation (uid, group_id, group_type, joined_time, update_time)"

@@ -19,13 +19,16 @@ START_FRAMES = 8192
 
 EVERY_SECONDS = 1.0
 
+_LOG_HEADER = struct.Struct(">8xI4x8s8x")  # sqlite.org/fileformat2.html, 4.1: the size of a page, two salts
+_FRAME_HEADER = struct.Struct(">8x8s8x")  # the salts of the log that the frame is of
+
 
 class Checkpoints:
     """Watches the log of ``path``; ``finish`` is called by the writer between batches."""
 
     def __init__(self, engine: Engine, path: Path) -> None:
         self._engine = engine
-        self._index = Path(f"{path}-shm")
+        self._log = Path(f"{path}-wal")
         self._ended = Event()
         self._copied = Event()
         self._thread = Thread(target=self._run, name="imd-checkpoint", daemon=True)
@@ -51,17 +54,26 @@ class Checkpoints:
 
     def _run(self) -> None:
         while not self._ended.wait(EVERY_SECONDS):
-            if not self._copied.is_set() and self._frames() > START_FRAMES:
+            if not self._copied.is_set() and self._is_long():
                 # A full disk ends this round, not the thread.
                 with contextlib.suppress(OperationalError), self._engine.connect() as connection:
                     connection.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)").close()
                 self._copied.set()
 
-    def _frames(self) -> int:
-        """Read mxFrame from the log's index (sqlite.org/walformat.html, 2.2): the log's file itself never shrinks."""
+    def _is_long(self) -> bool:
+        """Whether the log has more than START_FRAMES pages; its file never shrinks, so the size does not tell.
+
+        Neither the log's index nor the database may be opened for this: closing them drops the locks that SQLite has
+        on them in this process, and another process would take the database for one that nobody uses.
+        """
         try:
-            with self._index.open("rb") as index:
-                header = index.read(20)
+            with self._log.open("rb", buffering=0) as log:
+                header = log.read(_LOG_HEADER.size)
+                if len(header) < _LOG_HEADER.size:
+                    return False
+                page_size, salts = _LOG_HEADER.unpack(header)
+                log.seek(_LOG_HEADER.size + START_FRAMES * (_FRAME_HEADER.size + page_size))
+                frame = log.read(_FRAME_HEADER.size)
         except FileNotFoundError:
-            return 0
-        return int(struct.unpack_from("=I", header, 16)[0]) if len(header) == 20 else 0
+            return False
+        return len(frame) == _FRAME_HEADER.size and _FRAME_HEADER.unpack(frame) == (salts,)

@@ -196,5 +196,8 @@ class Model:
 
     def _watermark(self, uid: int, group_id: str, read_from: int) -> Watermark:
         mine = self.conversations[uid, group_id]
-        count = len(self.members) if group_id == self.group_id else 2
+        if mine.frozen_at is not None:
+            count = 0  # nobody is told how far who has left has read
+        else:
+            count = len(self.members) if group_id == self.group_id else 2
         return uid, group_id, mine.receive_seq, mine.read_seq, read_from, count

@@ -6,10 +6,10 @@ import pytest
 from pytest_twisted import ensureDeferred
 
 from imd.errors import NotFoundError, NotInGroupError
-from imd.storage import conversations
+from imd.storage import conversations, unread
 from imd.wire.bodies import ImMsg
 
-from .subject import Subject
+from .subject import Subject, single
 
 
 def tombstone(group_id: str, group_type: int, seq_id: int) -> ImMsg:
@@ -128,9 +128,19 @@ class TestDeleting:
         for seq_ids, left in (((1,), 3), ((2, 3), 1), ((5, 6, 7, 8), 1), ((4,), 0)):
             await subject.store.hide(2, "1_2", seq_ids)
             assert (await subject.view(2, "1_2")).unread == left, seq_ids
-        await subject.send(1, to=2)
-        await subject.read(2, "1_2", 6)
-        assert (await subject.view(2, "1_2")).unread == 1
+
+    @ensureDeferred
+    async def test_it_is_not_counted_where_a_mark_rises_to_before_it_or_past_it(
+        self, subject: Subject, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for peer, step in ((1, 100), (3, 1)):
+            monkeypatch.setattr(unread, "STEP", step)
+            group_id = single(peer, 2)
+            await subject.send_many(8, peer, to=2)
+            await subject.store.hide(2, group_id, [2, 6, 7])
+            for read_seq, left in ((1, 4), (3, 3), (5, 1), (6, 1), (7, 1), (8, 0)):
+                await subject.read(2, group_id, read_seq)
+                assert (await subject.view(2, group_id)).unread == left, (step, read_seq)
 
     @ensureDeferred
     async def test_it_leaves_the_inbox_and_counts_as_received(self, subject: Subject) -> None:

@@ -43,6 +43,7 @@ class TestMessages:
     @ensureDeferred
     async def test_a_deletion_is_a_change_for_who_deletes(self, subject: Subject, what: str) -> None:
         group = await subject.group(1, 2)
+        await subject.ack(2, group, (1, 1))
         seqs = {"hide": [1], "clear": 1}[what]
         changed = await changed_by(subject, lambda: getattr(subject.store, what)(2, group, seqs), 1, 2)
         assert changed == [[], [group]]

@@ -143,6 +143,7 @@ async def test_a_removed_member_learns_it_and_sees_nothing_after(shared: Daemon,
     alice, bob, carol = await log_in_three(shared)
     group_id = await make_group(alice, bob, carol)
     await alice.desk.say("before", group=group_id)
+    since = (await carol.phone.conversations()).server_time
     await catch_up(alice, bob, carol)
     await alice.desk.request(GroupRemove(group_id=group_id, member_ids=[carol.uid]))
     for device in (*alice, *bob, *carol):
@@ -157,6 +158,7 @@ async def test_a_removed_member_learns_it_and_sees_nothing_after(shared: Daemon,
         assert await refusal(device.request(typing(group_id))) == Result.NOT_IN_GROUP
         seen = await device.conversation(group_id)
         assert (seen.is_quit, seen.max_seq, seen.unread) == (Quit.REMOVED, 3, 0)
+        assert seen in (await device.conversations(since)).groups
         assert [each.seq_id for each in await device.history(group_id)] == [1, 2, 3]
         assert (await device.request(PullMsg(group_id=group_id, receive_seq_id=3))).messages == []
         assert await device.unread(group_id) == 0

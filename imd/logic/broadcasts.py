@@ -1,5 +1,6 @@
 """Broadcasts on their way: everybody who is online gets them at once, at a pace that leaves room for chat."""
 
+import math
 from collections import deque
 
 from twisted.internet.interfaces import IReactorTime
@@ -15,7 +16,8 @@ STEP_SECONDS = 0.01
 
 
 class Broadcasts:
-    """Pushes each broadcast to the users of this node, ``users_per_second`` of them, one broadcast after the other.
+    """Pushes each broadcast to the users of this node, ``users_per_second`` of them at most, one broadcast after
+    the other.
 
     Who logs in meanwhile finds it in LIST_GROUP: it was stored before it is pushed. ``storing`` is how many were taken
     and are not stored yet.
@@ -29,6 +31,7 @@ class Broadcasts:
         self._per_step = max(1, round(users_per_second * STEP_SECONDS))
         self._waiting: deque[Push] = deque()
         self._users: list[int] = []
+        self._due = 0.0
         self.storing = 0
 
     @property
@@ -44,11 +47,15 @@ class Broadcasts:
 
     def _begin(self) -> None:
         self._users = self._delivery.online()
+        self._due = self._clock.seconds()
         self._step()
 
     def _step(self) -> None:
-        push = self._waiting[0]
-        users, self._users = self._users[: self._per_step], self._users[self._per_step :]
+        push, now = self._waiting[0], self._clock.seconds()
+        # A turn that comes late says that there is much else to do: then fewer have theirs.
+        count = self._per_step if now - self._due < STEP_SECONDS else math.ceil(self._per_step / 4)
+        self._due = now + STEP_SECONDS
+        users, self._users = self._users[:count], self._users[count:]
         self._delivery.hold()
         try:
             self._delivery.push(push, (uid for uid in users if uid != push.sender))

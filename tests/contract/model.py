@@ -132,6 +132,11 @@ class Model:
             self.members.discard(uid)
             self.conversations[uid, self.group_id].frozen_at = seq_id
 
+    def msg_id(self, group_id: str, seq_id: int) -> str:
+        """Return the id of a message, nothing for a control message or none."""
+        stream = self.messages.get(group_id, [])
+        return stream[seq_id - 1].msg_id if 0 < seq_id <= len(stream) else ""
+
     def max_seq(self, uid: int, group_id: str) -> int:
         frozen_at = self.conversations[uid, group_id].frozen_at
         return len(self.messages[group_id]) if frozen_at is None else frozen_at

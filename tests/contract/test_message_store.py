@@ -251,14 +251,13 @@ class TestRefusals:
     async def test_an_id_that_begins_as_a_groups_does_is_not_that_group(self, subject: Subject) -> None:
         group = await subject.group(1, 2)
         other = f"{group}\0x"
-        outcomes = await subject.put_all(
-            subject.message(1, group=other),
-            subject.message(1, group=group),
-            subject.message(1, group=other),
-            subject.message(1, group=other, msg_type=99),
-        )
-        assert seqs(outcomes) == [NotInGroupError, 2, NotInGroupError, NotInGroupError]
-        assert (await subject.send(1, group=group)).message.seq_id == 3
+        for turn in ([other], [other, other, group], [group, other, other]):
+            outcomes = await subject.put_all(*(subject.message(1, group=group_id) for group_id in turn))
+            refused = [isinstance(outcome, NotInGroupError) for outcome in outcomes]
+            assert refused == [group_id == other for group_id in turn]
+        with pytest.raises(NotInGroupError):
+            await subject.send(1, group=other, msg_type=99)
+        assert (await subject.view(1, group)).max_seq == 3
         assert await subject.pulled(2, group) == [1, 2, 3]
 
     @ensureDeferred

@@ -48,6 +48,26 @@ class TestLists:
         assert ids(await listed(subject, 1)) == ["1_2", group, "1_4"]
 
     @ensureDeferred
+    async def test_a_group_that_one_has_left_stays_where_one_left_it(self, subject: Subject) -> None:
+        group = await subject.group(1, 2)
+        for step in (
+            lambda: subject.send(3, to=2),
+            lambda: subject.quit(group, 2),
+            lambda: subject.send(4, to=2),
+        ):
+            subject.time.ms += 1000
+            await step()
+        for step in (
+            lambda: subject.send(1, group=group),
+            lambda: subject.read(2, group, 2),
+            lambda: subject.store.hide(2, group, [1]),
+            lambda: subject.store.set_conversation(2, group, {"is_top": 1}),
+        ):
+            subject.time.ms += 1000
+            await step()
+            assert ids(await listed(subject, 2)) == ["2_4", group, "2_3"]
+
+    @ensureDeferred
     async def test_pages_are_the_whole_list(self, subject: Subject) -> None:
         for peer in range(2, 14):
             subject.time.ms += peer % 3  # some at the same time

@@ -38,7 +38,7 @@ CONVERSATIONS: list[dict[str, Any]] = [
     {"uid": 2, "role": 3, "read_seq": 2, "receive_seq": 5},
     {"uid": 3, "role": 3},
     {"uid": 4, "is_quit": 1, "max_seq": 6},
-    {"uid": 5, "role": 3, "init_seq": 6, "read_seq": 6, "receive_seq": 9},
+    {"uid": 5, "role": 3, "init_seq": 6, "receive_seq": 9},
 ]
 
 
@@ -55,7 +55,7 @@ def insert_messages(connection: Connection, group_id: str, group_type: int, mess
             "msg_id": f"m{seq_id}",
             "msg_body": "hi",
             "digest": b"",
-            "send_time": START - 100,
+            "send_time": START - 300,
             **message,
         }
         insert(connection, "x_message", group_id=group_id, group_type=group_type, seq_id=seq_id, **row)
@@ -63,17 +63,21 @@ def insert_messages(connection: Connection, group_id: str, group_type: int, mess
 
 def fill(connection: Connection) -> None:
     """Put in what the first release would have stored."""
-    for group_id, group_type, max_seq, time in ((GROUP, 2, 9, START - 100), ("1_2", 1, 2, START - 50)):
-        insert(connection, "x_group", group_id=group_id, group_type=group_type, max_seq=max_seq, update_time=time)
+    for group_id, group_type, max_seq, time in ((GROUP, 2, 9, 50), ("1_2", 1, 2, 100), ("1_4", 1, 1, 250)):
+        row = {"group_id": group_id, "group_type": group_type, "max_seq": max_seq, "update_time": START - time}
+        insert(connection, "x_group", **row)
     connection.execute(
         text("UPDATE x_group SET owner_id = 1, member_count = 4, member_version = 3 WHERE group_type = 2")
     )
     insert_messages(connection, GROUP, 2, MESSAGES)
     insert_messages(connection, "1_2", 1, [{"sender_id": 1}, {"sender_id": 1}])
+    insert_messages(connection, "1_4", 1, [{"sender_id": 4}])
     for row in CONVERSATIONS:
         insert(connection, "x_conversation", group_id=GROUP, group_type=2, update_time=START - 200, **row)
     for row in ({"uid": 1}, {"uid": 2, "read_seq": 1, "receive_seq": 1}):
-        insert(connection, "x_conversation", group_id="1_2", group_type=1, update_time=START - 60, **row)
+        insert(connection, "x_conversation", group_id="1_2", group_type=1, update_time=START - 200, **row)
+    for uid in (1, 4):
+        insert(connection, "x_conversation", group_id="1_4", group_type=1, update_time=START - 250, uid=uid)
     insert(connection, "x_inbox", uid=2, group_id="1_2", seq_id=2)
     for uid in (1, 2):
         insert(connection, "x_user", uid=uid, first_seen=START - 1000 * uid)
@@ -110,7 +114,7 @@ async def unread(subject: Subject, *uids: int) -> list[int]:
 async def test_what_is_unread_is_counted_right(upgraded: Subject) -> None:
     assert await unread(upgraded, 1, 2, 3, 4, 5) == [2, 2, 3, 0, 2]
     assert (await upgraded.view(2, "1_2")).unread == 1
-    assert [(await upgraded.store.unread(uid, [])).total for uid in (1, 2, 3)] == [2, 3, 3]
+    assert [(await upgraded.store.unread(uid, [])).total for uid in (1, 2, 3, 4)] == [3, 3, 3, 0]
 
 
 @ensureDeferred
@@ -131,14 +135,14 @@ async def test_it_stays_right_with_what_comes_then(upgraded: Subject) -> None:
 
 @ensureDeferred
 async def test_lists_keep_their_order_and_what_changed_when(upgraded: Subject) -> None:
-    page = await upgraded.store.conversations(1, "", 10, 0)
-    assert [group.group_id for group in page.groups] == ["1_2", GROUP, "system"]
-    assert [group.last_message.seq_id for group in page.groups] == [2, 9, 0]
-    page = await upgraded.store.conversations(1, "", 10, START - 80)
-    assert [group.group_id for group in page.groups] == ["1_2"]
-    await upgraded.send(1, group=GROUP)
-    page = await upgraded.store.conversations(1, "", 10, 0)
-    assert [group.group_id for group in page.groups] == [GROUP, "1_2", "system"]
+    async def listed(uid: int, since: int = 0) -> list[str]:
+        return [group.group_id for group in (await upgraded.store.conversations(uid, "", 10, since)).groups]
+
+    assert await listed(1) == [GROUP, "1_2", "1_4", "system"]
+    assert await listed(4) == [GROUP, "1_4"]
+    assert await listed(1, START - 80) == [GROUP]
+    await upgraded.send(1, to=2)
+    assert await listed(1) == ["1_2", GROUP, "1_4", "system"]
 
 
 @ensureDeferred

@@ -23,13 +23,16 @@ from imd.wire.bodies import ImGroup, ImMsg
 from .model import Message, Model, Watermark
 from .subject import Subject, single
 
-MEMBERS = (1, 2, 3, 4)
+MEMBERS = (1, 2, 3)
 """The users of a history; 1 owns its group, in which 2 is from the start."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """What ``uid`` does, in the single chat with ``peer`` or, where that is 0, in the group."""
+    """What ``uid`` does, in the single chat with ``peer`` or, where that is 0, in the group.
+
+    Seqs are told by how far they lie ``back`` from the end of what the user sees; -1 is past it.
+    """
 
     uid: int
     peer: int
@@ -37,38 +40,44 @@ class Step:
 
 @dataclass(frozen=True)
 class Send(Step):
-    """``msg_id`` and ``text`` are few, so that some are repeats and some are conflicts."""
+    """Some are repeats, since ids are few and what goes with them is the same, and some, by their text, conflicts."""
 
     msg_id: int
     text: str
-    counts: bool
-    at: tuple[int, ...]
+
+    @property
+    def counts(self) -> bool:
+        return self.msg_id % 4 > 0
+
+    @property
+    def at(self) -> tuple[int, ...]:
+        return ((), (), (1,), (2, 3), (0,), (1, 2))[self.msg_id % 6]
 
 
 @dataclass(frozen=True)
 class Ack(Step):
-    low: int
-    high: int
+    back: int
+    length: int
 
 
 @dataclass(frozen=True)
 class Read(Step):
-    read_seq: int
+    back: int
 
 
 @dataclass(frozen=True)
 class Revoke(Step):
-    msg_id: int
+    back: int
 
 
 @dataclass(frozen=True)
 class Hide(Step):
-    seq_ids: list[int]
+    back: list[int]
 
 
 @dataclass(frozen=True)
 class Clear(Step):
-    init_seq: int
+    back: int
 
 
 @dataclass(frozen=True)
@@ -82,23 +91,18 @@ class Quit(Step):
 
 
 uids = st.sampled_from(MEMBERS)
-peers = st.sampled_from((0, 0, 0, *MEMBERS))
-ats = st.sampled_from(((), (), (1,), (2, 3), (2, 4), (0,)))
-sends = st.builds(Send, uids, peers, st.integers(1, 16), st.sampled_from("aaab"), st.sampled_from((1, 1, 0)), ats)
-steps = st.one_of(
-    sends,
-    sends,
-    sends,
-    sends,
-    st.builds(Ack, uids, peers, st.integers(0, 8), st.integers(0, 16)),
-    st.builds(Read, uids, peers, st.integers(0, 16)),
-    st.builds(Revoke, uids, peers, st.integers(1, 16)),
-    st.builds(Hide, uids, peers, st.lists(st.integers(1, 12), min_size=1, max_size=3)),
-    st.builds(Clear, uids, peers, st.integers(0, 8)),
-    st.builds(Invite, uids, uids),
-    st.builds(Quit, uids, uids),
+peers = st.sampled_from((0, 0, 0, 0, 0, *MEMBERS))
+backs = st.sampled_from((0, 0, 1, 1, 2, 3, 4, 6, -1))
+sends = st.builds(Send, uids, peers, st.integers(1, 20), st.sampled_from("aaaaab"))
+removals = st.one_of(
+    st.builds(Revoke, uids, peers, backs),
+    st.builds(Hide, uids, peers, st.lists(backs, min_size=1, max_size=3)),
+    st.builds(Clear, uids, peers, st.sampled_from((-1, 0, 2, 4, 6, 8))),
 )
-histories = st.lists(st.lists(steps, min_size=1, max_size=7), min_size=1, max_size=8)
+marks = st.builds(Read, uids, peers, backs) | st.builds(Ack, uids, peers, backs, st.sampled_from((1, 2, 99)))
+comings = st.builds(Invite, uids, uids) | st.builds(Quit, uids, uids)
+steps = st.one_of(sends, sends, sends, sends, removals, removals, marks, marks, comings)
+histories = st.lists(st.lists(steps, min_size=3, max_size=8), min_size=3, max_size=6)
 
 
 class History:
@@ -143,6 +147,7 @@ class History:
         store, model = self.subject.store, self.model
         uid, peer = self.base + step.uid, self.base + step.peer if step.peer else 0
         group_id = single(uid, peer) if peer else self.group_id
+        end = model.max_seq(uid, group_id) if (uid, group_id) in model.conversations else 0
         match step:
             case Send():
                 at = tuple(self.base + member if member else 0 for member in step.at)
@@ -157,20 +162,23 @@ class History:
                 )
                 message = Message(uid, str(step.msg_id), step.text, step.counts, at)
                 return self.subject.put(submission), model.send(uid, peer, group_id, message)
-            case Ack(low=low, high=high):
+            case Ack(back=back, length=length):
+                low, high = max(0, end - back - length), max(0, end - back)
                 raised = self.did(store.raise_watermarks([InboxAck(uid, group_id, low, high)], []))
                 return raised, (model.ack(uid, group_id, low, high), set())
-            case Read(read_seq=read_seq):
-                raised = self.did(store.raise_watermarks([], [ReadMark(uid, group_id, read_seq)]))
-                watermarks = model.read(uid, group_id, read_seq)
+            case Read(back=back):
+                raised = self.did(store.raise_watermarks([], [ReadMark(uid, group_id, max(0, end - back))]))
+                watermarks = model.read(uid, group_id, end - back)
                 return raised, (watermarks or [], {(uid, group_id)} if watermarks is None else set())
-            case Revoke(msg_id=msg_id):
-                revoked = store.revoke(group_id, str(msg_id), uid, self.subject.new_id(), lambda _: None)
-                return self.did(revoked), model.revoke(uid, group_id, str(msg_id))
-            case Hide(seq_ids=seq_ids):
-                hidden = self.did(store.hide(uid, group_id, seq_ids))
-                return hidden, model.hide(uid, group_id, seq_ids)
-            case Clear(init_seq=init_seq):
+            case Revoke(back=back):
+                msg_id = model.msg_id(group_id, end - back) or "none"
+                revoked = store.revoke(group_id, msg_id, uid, self.subject.new_id(), lambda _: None)
+                return self.did(revoked), model.revoke(uid, group_id, msg_id)
+            case Hide(back=backs):
+                seq_ids = [max(1, end - back) for back in backs]
+                return self.did(store.hide(uid, group_id, seq_ids)), model.hide(uid, group_id, seq_ids)
+            case Clear(back=back):
+                init_seq = max(0, end - back)
                 return self.did(store.clear(uid, group_id, init_seq)), model.clear(uid, group_id, init_seq)
             case Invite():
                 model.invite(uid, peer)

@@ -20,10 +20,10 @@ async def test_what_is_set_is_shown_to_who_has_set_it(subject: Subject) -> None:
 async def test_what_is_not_named_stays(subject: Subject) -> None:
     await subject.send(1, to=2)
     await subject.store.set_conversation(2, "1_2", {"is_shield": 1})
-    await subject.store.set_conversation(2, "1_2", {"is_top": 1})
-    await subject.store.set_conversation(2, "1_2", {"is_shield": 0})
-    view = await subject.view(2, "1_2")
-    assert (view.is_shield, view.is_top) == (0, 1)
+    for settings, is_shield, is_top in (({"is_top": 1}, 1, 1), ({"is_shield": 0}, 0, 1), ({"is_shield": 1}, 1, 1)):
+        await subject.store.set_conversation(2, "1_2", settings)
+        view = await subject.view(2, "1_2")
+        assert (view.is_shield, view.is_top) == (is_shield, is_top)
 
 
 @ensureDeferred

@@ -30,6 +30,7 @@ async def test_what_i_set_of_a_conversation_my_other_devices_learn_and_nobody_el
 ) -> None:
     alice, bob, carol = await log_in_three(shared)
     group_id = await make_group(alice, bob, carol)
+    await until(lambda: shared.inbox(bob.uid) == [])
     await bob.phone.request(ConversationSet(group_id=group_id, is_shield=1))
     await bob.phone.request(ConversationSet(group_id=group_id, is_top=1))
     settings = [(await bob.desk.told(Command.CONVERSATION_NOTICE)).groups[0] for _ in range(2)]

@@ -138,6 +138,7 @@ async def test_what_i_delete_is_gone_on_all_my_devices_and_for_nobody_else(
         await alice.desk.say(f"{n}", group=group_id)
     since = (await bob.desk.conversations()).server_time
     await catch_up(bob)
+    await until(lambda: shared.inbox(bob.uid) == [])
 
     await bob.phone.request(DeleteMsg(group_id=group_id, seq_ids=[5, 3, 3]))
     notice = await bob.desk.told(Command.CONVERSATION_NOTICE)

@@ -53,6 +53,15 @@ class Pace(BroadcastsTestCase):
             self.step()
         assert counts == [0, 3, 3, 2]
 
+    def test_a_step_that_comes_late_is_for_fewer_since_there_is_much_else_to_do(self) -> None:
+        sessions = [self.login(uid) for uid in range(1, 9)]
+        self.put(1)
+        counts = []
+        for pause in (0, STEP_SECONDS, 3 * STEP_SECONDS, STEP_SECONDS):
+            self.clock.advance(pause)
+            counts.append(sum(len(self.got(session)) for session in sessions))
+        assert counts == [3, 3, 1, 1]
+
     def test_at_least_one_user_a_step_has_their_turn(self) -> None:
         self.broadcasts = Broadcasts(self.clock, self.sessions, 1)
         session = self.login(1)

@@ -12,13 +12,13 @@ from twisted.internet.stdio import StandardIO
 from twisted.internet.task import react
 
 from imd.cli.chat.program import Chat
-from imd.cli.chat.single import group_of
 from imd.cli.endpoint import client_endpoint
 from imd.cli.options import TEXT, UID, configured
 from imd.cli.token import load_secret
 from imd.config import Config
 from imd.errors import ImdError
 from imd.sso.jwt import issue
+from imd.wire.single import single_group_id
 
 _TOKEN_SECONDS = 3600
 
@@ -41,7 +41,7 @@ def chat(
     if None in (sys.stdin, sys.stdout):
         raise click.UsageError("The chat needs its standard input and output open.")
     where = server or client_endpoint(config.server.listen[0])
-    conversation = group_id or group_of(uid, peer or uid)
+    conversation = group_id or single_group_id(uid, peer or uid)
     secret = b"" if token else load_secret(config.secret_file)
 
     def log_in_token() -> str:

@@ -1,13 +1,8 @@
-"""The ids of single chats: the two uids, the smaller first."""
+"""Whose single chat a group id is, where it is one."""
 
 import re
 
 _PAIR = re.compile(r"(\d{1,19})_(\d{1,19})", re.ASCII)
-
-
-def group_of(uid: int, peer: int) -> str:
-    """Return the id of the single chat of two users."""
-    return f"{min(uid, peer)}_{max(uid, peer)}"
 
 
 def peer_in(group_id: str, uid: int) -> int:

@@ -1,14 +1,11 @@
-"""The ids of single chats."""
+"""Whose single chat a group id is."""
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from imd.cli.chat.single import group_of, peer_in
+from imd.cli.chat.single import peer_in
 
 
 class SingleTests(SynchronousTestCase):
-    def test_the_smaller_uid_comes_first(self) -> None:
-        assert group_of(10, 9) == group_of(9, 10) == "9_10"
-
     def test_the_peer_is_the_other_one(self) -> None:
         assert (peer_in("9_10", 9), peer_in("9_10", 10), peer_in("9_9", 9)) == (10, 9, 9)
 

@@ -45,10 +45,13 @@ class Storage(Struct, frozen=True, kw_only=True):
     url: Annotated[
         str,
         Meta(
-            pattern=rf"\A({_SQLITE}(?!:memory:)[^?\0]+)?\Z",
-            description=f"{_SQLITE}FILE, or an empty string for imd.sqlite in the data folder,",
+            pattern=rf"\A({_SQLITE}(?!:memory:)[^?\0]+|postgresql://[^\0]+)?\Z",
+            description=f"{_SQLITE}FILE, postgresql://USER@HOST/DATABASE, or an empty string for imd.sqlite in the data"
+            " folder,",
         ),
     ] = ""
+    password_file: Annotated[str, Meta(pattern=r"\A[^\0]*\Z", description="a string without NUL")] = ""
+    timeout_seconds: Annotated[float, Meta(ge=1, le=600)] = 5.0
     commit_gap_ms: Annotated[float, Meta(ge=0, le=1000)] = 3.0
     max_pending: Annotated[int, Meta(ge=1, le=1_000_000)] = 20_000
     max_pending_mib: Annotated[int, Meta(ge=1, le=65_536)] = 64
@@ -59,7 +62,15 @@ class Storage(Struct, frozen=True, kw_only=True):
 class Presence(Struct, frozen=True, kw_only=True):
     """Where it is kept who is online, and how that is told."""
 
-    url: Annotated[str, Meta(pattern=r"\Amemory:\Z", description="memory:, the only one in this release,")] = "memory:"
+    url: Annotated[
+        str,
+        Meta(
+            pattern=r"\A(memory:|(redis|rediss|unix)://[^\0]+)\Z",
+            description="memory:, or redis://HOST:PORT/DATABASE for several nodes,",
+        ),
+    ] = "memory:"
+    password_file: Annotated[str, Meta(pattern=r"\A[^\0]*\Z", description="a string without NUL")] = ""
+    lease_seconds: Annotated[float, Meta(ge=1, le=300)] = 15.0
     grace_seconds: _Seconds = 5.0
     max_watched: Annotated[int, Meta(ge=1, le=10_000)] = 500
 
@@ -137,6 +148,16 @@ class Config(Struct, frozen=True, kw_only=True):
     def database(self) -> Path:
         """The SQLite file."""
         return Path(self.storage.url.removeprefix(_SQLITE)) if self.storage.url else self.data / "imd.sqlite"
+
+    @property
+    def is_on_sqlite(self) -> bool:
+        """Whether messages are kept in a file."""
+        return not self.storage.url or self.storage.url.startswith(_SQLITE)
+
+    @property
+    def database_url(self) -> str:
+        """The address of the database, of whichever kind."""
+        return self.storage.url or f"{_SQLITE}{self.database}"
 
 
 _KINDS: dict[str, dict[str, Any]] = {

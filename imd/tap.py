@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -28,6 +28,7 @@ from imd.errors import ConfigError, StartError
 from imd.gateway.factory import Gateway
 from imd.gateway.limits import Limits
 from imd.gateway.outbox import Outbox
+from imd.gateway.proxied import ProxiedGateway
 from imd.gateway.sessions import Sessions
 from imd.logic.broadcasts import Broadcasts
 from imd.logic.chat import Chat
@@ -39,14 +40,20 @@ from imd.logic.members import MembersCache
 from imd.logic.notices import Notices
 from imd.logic.presence import PresenceWatch
 from imd.logic.receipts import Receipts
+from imd.logic.recovery import Recovery
 from imd.logic.removal import Removal
 from imd.logic.retention import Retention
 from imd.logic.settings import Settings
 from imd.logic.sweep import Sweep
 from imd.node import DataLock, notify_systemd
+from imd.ports.delivery import IDelivery
+from imd.ports.presence import Entry, IPresence
+from imd.presence.cluster import Cluster
 from imd.presence.memory import MemoryPresence
+from imd.presence.settings import redis_of
 from imd.sso.jwt import JwtSso
 from imd.sso.secret import load_or_create
+from imd.storage.open import open_database
 from imd.storage.store import SqlStore
 from imd.wire.bodies import CloseChannel, UserLoginAck
 from imd.wire.commands import Command
@@ -56,6 +63,9 @@ IN_USE = 1
 
 PRESENCE_DELAY = 0.05
 """Seconds in which changes of presence gather, to be told together."""
+
+_PROXIED = "haproxy:"
+"""Before an endpoint string: a balancer connects there, and says by the PROXY protocol for whom."""
 
 _DAY_MS = 86_400_000
 
@@ -128,6 +138,7 @@ class Daemon(Service):
         """Look at what the configuration names outside of itself. Raises ConfigError."""
         if self._config.secret_file.exists() or self._config.sso.secret_file:
             load_or_create(self._config.secret_file, False, secrets.token_bytes)
+        redis_of(self._config.presence)
 
     def startService(self) -> None:
         """Start every part; leaves with one sentence and an exit code where one can't start."""
@@ -150,18 +161,25 @@ class Daemon(Service):
         self._sessions = sessions = Sessions(reactor, outbox, delivery.max_unacked)
         self._store = store = SqlStore(
             reactor,
-            config.database,
+            open_database(
+                config.database_url,
+                storage.password_file,
+                readers=storage.readers,
+                cache_mib=storage.cache_mib,
+                timeout=storage.timeout_seconds,
+            ),
             _now,
             gap=storage.commit_gap_ms / 1000,
             max_pending=storage.max_pending,
             max_pending_bytes=storage.max_pending_mib * 1024 * 1024,
             readers=storage.readers,
-            cache_mib=storage.cache_mib,
             max_body=gateway.max_body,
         )
         broadcasts = Broadcasts(reactor, sessions, delivery.broadcast_per_second)
-        chat = Chat(store, sessions, MembersCache(config.groups.cached), broadcasts)
-        presence = MemoryPresence()
+        self._cluster = cluster = self._make_cluster(broadcasts)
+        presence: IPresence = cluster.presence if cluster else MemoryPresence()
+        reach: IDelivery = cluster.delivery if cluster else sessions
+        chat = Chat(store, reach, MembersCache(config.groups.cached), broadcasts)
         self._watch = watch = PresenceWatch(
             reactor,
             presence,
@@ -174,7 +192,7 @@ class Daemon(Service):
             JwtSso(secret, config.sso.leeway_seconds, time.time),
             presence,
             store,
-            sessions,
+            reach,
             _now,
             lambda: secrets.token_hex(8),
             UserLoginAck(
@@ -186,22 +204,31 @@ class Daemon(Service):
             watch.closed,
         )
         ack_delay = delivery.ack_delay_ms / 1000
-        self._receipts = receipts = Receipts(reactor, store, sessions, ack_delay, config.groups.receipt_members)
+        self._receipts = receipts = Receipts(reactor, store, reach, ack_delay, config.groups.receipt_members)
         self._notices = notices = Notices(
-            reactor, store, store, sessions, _now, keep_ms=int(config.notices.keep_days * _DAY_MS), delay=ack_delay
+            reactor,
+            store,
+            store,
+            presence,
+            reach,
+            _now,
+            keep_ms=int(config.notices.keep_days * _DAY_MS),
+            delay=ack_delay,
         )
         services = Services(
             login=login,
             chat=chat,
             receipts=receipts,
             history=History(store, store),
-            removal=Removal(store, sessions, _new_id, int(config.messages.revoke_seconds * 1000)),
+            removal=Removal(store, reach, _new_id, int(config.messages.revoke_seconds * 1000)),
             groups=Groups(store, notices, config.groups.max_members, _new_id),
-            settings=Settings(store, store, sessions, watch.blocked),
+            settings=Settings(store, store, reach, self._blocked),
             notices=notices,
             presence=watch,
         )
         self._retention = Retention(reactor, store, _now, max_age_ms=int(config.messages.keep_days * _DAY_MS))
+        self._reach = reach
+        self._recovery = Recovery(reactor, store, store, store, sessions, chat, _now, delivery.sweep_users_per_second)
         self._sweep = Sweep(
             reactor,
             store,
@@ -225,6 +252,8 @@ class Daemon(Service):
         dispatcher = Dispatcher(routes(services), acks(receipts), gateway.max_body)
         self._gateway = Gateway(reactor, dispatcher, sessions, outbox, limits, login.closed)
         store.start()
+        if cluster is not None:
+            cluster.start()
         self._gateway.wheel.start()
         self._sweep.start()
         self._notices.start()
@@ -233,10 +262,33 @@ class Daemon(Service):
         reactor.callWhenRunning(signal.signal, signal.SIGTERM, self._terminated)
         reactor.callWhenRunning(self._listen)
 
+    def _make_cluster(self, broadcasts: Broadcasts) -> Cluster | None:
+        """Return this node's place among the others, None where it is the only one. Raises ConfigError."""
+        address = redis_of(self._config.presence)
+        if address is None:
+            return None
+        return Cluster(
+            self._reactor,
+            address,
+            self._config.server.node,
+            secrets.token_hex(4),
+            self._sessions,
+            _now,
+            lambda: [Entry(each.uid, each.client_type, each.session_id) for each in self._sessions.everyone()],
+            lambda since: self._recovery.doubt(since),  # noqa: PLW0108 - which is made later
+            broadcasts.put,
+            lambda uid, uids: self._watch.blocked(uid, uids),  # noqa: PLW0108 - which is made later
+            lease=self._config.presence.lease_seconds,
+        )
+
+    def _blocked(self, uid: int, uids: Collection[int]) -> None:
+        self._watch.blocked(uid, uids)
+        self._reach.blocked(uid, uids)
+
     def _listen(self) -> None:
         listening = []
         for text, endpoint in self._endpoints:
-            opened = endpoint.listen(self._gateway)
+            opened = endpoint.listen(ProxiedGateway(self._gateway) if text.startswith(_PROXIED) else self._gateway)
             opened.addCallbacks(self._opened, self._not_opened, callbackArgs=(text,), errbackArgs=(text,))
             listening.append(opened)
         gatherResults(listening, consumeErrors=True).addCallbacks(self._ready, self._not_ready)
@@ -295,6 +347,7 @@ class Daemon(Service):
         self._login.drain()
         self._sweep.stop()
         self._watch.stop()
+        self._recovery.stop()
         self._notices.stop()
         self._retention.stop()
         for port in self._ports:
@@ -317,13 +370,21 @@ class Daemon(Service):
         for connection in self._gateway.connections():
             connection.drop("it did not read the end", is_news=False)
         self._gateway.wheel.stop()
+        if self._cluster is not None:
+            await self._cluster.stop()
         self._lock.release()
         self._log.info("stopped: nothing is left undone; since the start: {counters}", counters=self._gateway.counters)
 
 
 def _endpoint(reactor: Any, text: str) -> Any:
+    below = text.removeprefix(_PROXIED)
+    if below != text and below.startswith(("ssl:", "tls:", _PROXIED)):
+        raise ConfigError(
+            f"{text!r} in listen can't be: a balancer sends its header before TLS begins. Let TLS end at the"
+            " balancer, and listen such as haproxy:tcp:7650:interface=10.0.0.11"
+        )
     try:
-        return serverFromString(reactor, text)
+        return serverFromString(reactor, below)
     except Exception as error:
         raise ConfigError(
             f"{text!r} in listen is no Twisted endpoint ({error}); expected such as tcp:7650:interface=127.0.0.1"

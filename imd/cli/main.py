@@ -6,8 +6,10 @@ import click
 
 from imd.cli.bench.command import bench
 from imd.cli.chat.command import chat
+from imd.cli.db import db
+from imd.cli.nodes import nodes
 from imd.cli.token import token
-from imd.errors import ConfigError, ImdError
+from imd.errors import ConfigError, ImdError, StartError
 
 _EX_CONFIG = 78
 
@@ -17,13 +19,16 @@ class _ConfigFailure(click.ClickException):
 
 
 class _Imctl(click.Group):
-    """Tells an ImdError as one sentence; the exit code is 78 for the configuration, 1 for the rest."""
+    """Tells an ImdError as one sentence; the exit code is 78 for the configuration, else the error's own or 1."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
         except ConfigError as error:
             raise _ConfigFailure(str(error)) from error
+        except StartError as error:
+            click.ClickException(str(error)).show()
+            ctx.exit(error.exit_code)
         except ImdError as error:
             raise click.ClickException(str(error)) from error
 
@@ -36,3 +41,5 @@ def main() -> None:
 main.add_command(token)
 main.add_command(chat)
 main.add_command(bench)
+main.add_command(db)
+main.add_command(nodes)

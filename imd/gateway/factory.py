@@ -51,29 +51,35 @@ class Gateway:
     def buildProtocol(self, addr: IAddress) -> Connection | None:
         """Return the protocol of a new connection, or None where there are too many."""
         host = getattr(addr, "host", "local")
-        if len(self._connections) >= self.limits.max_connections:
-            self._refuse(host, f"there are {self.limits.max_connections} connections already")
-            return None
-        if not _is_loopback(host) and self._by_host.get(host, 0) >= self.limits.connections_per_address:
-            self._refuse(host, f"it has {self.limits.connections_per_address} connections already")
-            return None
-        return Connection(self, host)
+        return Connection(self, host) if self.has_room(host) and self._may_have_one_more(host) else None
+
+    def has_room(self, host: str) -> bool:
+        """Whether one more connection is taken, of whomever; a refusal of ``host`` is counted and logged."""
+        if len(self._connections) < self.limits.max_connections:
+            return True
+        self._refuse(host, f"there are {self.limits.max_connections} connections already")
+        return False
+
+    def pass_on(self, connection: Connection, host: str) -> bool:
+        """Count ``connection`` as one of ``host``, and say whether it may have one more."""
+        if not self._may_have_one_more(host):
+            return False
+        self._count(connection.host, -1)
+        connection.host = host
+        self._count(host, 1)
+        return True
 
     def opened(self, connection: Connection) -> None:
         """A connection begins."""
         self._connections.add(connection)
-        self._by_host[connection.host] = self._by_host.get(connection.host, 0) + 1
+        self._count(connection.host, 1)
         self.wheel.watch(connection)
 
     def closed(self, connection: Connection) -> None:
         """A connection is gone."""
         self.wheel.forget(connection)
         self._connections.discard(connection)
-        left = self._by_host[connection.host] - 1
-        if left:
-            self._by_host[connection.host] = left
-        else:
-            del self._by_host[connection.host]
+        self._count(connection.host, -1)
         session = connection.session
         if session.uid:
             self.sessions.remove(session)
@@ -82,6 +88,19 @@ class Gateway:
     def connections(self) -> list[Connection]:
         """Every connection of this node."""
         return list(self._connections)
+
+    def _may_have_one_more(self, host: str) -> bool:
+        if _is_loopback(host) or self._by_host.get(host, 0) < self.limits.connections_per_address:
+            return True
+        self._refuse(host, f"it has {self.limits.connections_per_address} connections already")
+        return False
+
+    def _count(self, host: str, more: int) -> None:
+        count = self._by_host.get(host, 0) + more
+        if count:
+            self._by_host[host] = count
+        else:
+            del self._by_host[host]
 
     def _refuse(self, host: str, why: str) -> None:
         self.counters.refused += 1

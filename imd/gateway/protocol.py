@@ -32,6 +32,9 @@ class Gateway(Protocol):
     def opened(self, connection: "Connection") -> None:
         """A connection begins."""
 
+    def pass_on(self, connection: "Connection", host: str) -> bool:
+        """Count ``connection`` as one of ``host``, and say whether it may have one more."""
+
     def closed(self, connection: "Connection") -> None:
         """A connection is gone."""
 

@@ -2,7 +2,7 @@
 
 import math
 from bisect import insort
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Protocol
 
 from twisted.logger import Logger
@@ -12,6 +12,7 @@ from imd.errors import RefusedError
 from imd.gateway.outbox import Outbox
 from imd.model import Identity
 from imd.ports.delivery import Acknowledged, IDelivery, ISession, Push
+from imd.ports.presence import Location
 from imd.wire.bodies import KickNotice
 from imd.wire.commands import Command
 from imd.wire.packet import ACK, encode, encode_deflated, encode_error
@@ -230,13 +231,14 @@ class Sessions:
                 for session in sessions:
                     session.push(push)
 
-    def tell(self, command: int, body: bytes, uids: Iterable[int], but: ISession | None = None) -> int:
+    def tell(self, command: int, body: bytes, uids: Iterable[int], but: Collection[ISession] = ()) -> int:
         """Send a packet to every session of ``uids`` but ``but``, encoded once; return how many there were."""
-        packet = encode(command, self.next_trace_id(), body)
+        packet = b""
         told = 0
         for uid in uids:
             for session in self._by_uid.get(uid, ()):
-                if session is not but:
+                if session not in but:
+                    packet = packet or encode(command, self.next_trace_id(), body)
                     session.tell(command, body, packet)
                     told += 1
         return told
@@ -261,9 +263,20 @@ class Sessions:
         """Every session that is logged in here."""
         return list(self._by_id.values())
 
-    def kick(self, session_id: str, reason: int, message: str) -> bool:
+    def broadcast(self, push: Push) -> None:
+        """There is no other node."""
+
+    def blocked(self, uid: int, uids: Collection[int]) -> None:
+        """There is no other node."""
+
+    def has_other(self, uid: int, session: ISession | None) -> bool:
+        """Whether the user has a session here beside this one."""
+        sessions = self._by_uid.get(uid)
+        return sessions is not None and (len(sessions) > 1 or sessions[0] is not session)
+
+    def kick(self, location: Location, reason: int, message: str) -> bool:
         """End one session."""
-        session = self._by_id.get(session_id)
+        session = self._by_id.get(location.session_id)
         if session is None:
             return False
         self.remove(session)

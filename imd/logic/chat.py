@@ -94,25 +94,23 @@ class Chat:
         delivery = self._delivery
         if not repeated:
             sender = message.sender_id
-            devices = delivery.sessions(sender)
-            if len(devices) > 1 or (devices and devices[0] is not origin):
-                delivery.tell(_SEND, message.SerializeToString(), (sender,), origin)
+            if delivery.has_other(sender, origin):
+                delivery.tell(_SEND, message.SerializeToString(), (sender,), () if origin is None else (origin,))
         if receivers:
             if message.msg_type == _PASSTHROUGH:
                 message.status = _UNREAD
                 delivery.tell(_SEND, message.SerializeToString(), receivers)
             else:
-                delivery.push(self._push_of(message), receivers)
+                delivery.push(self.push_of(message), receivers)
         elif message.group_type == _SYSTEM and not repeated:
-            self._broadcasts.put(self._push_of(message))
+            push = self.push_of(message)
+            self._broadcasts.put(push)
+            delivery.broadcast(push)
 
-    def _push_of(self, message: ImMsg) -> Push:
+    def push_of(self, message: ImMsg) -> Push:
+        """Return the push of a stored message, as who has not read it gets it."""
         message.status = _UNREAD
         body = message.SerializeToString()
         trace_id = self._delivery.next_trace_id()
         packet = encode(_SEND, trace_id, body)
         return Push(trace_id, message.group_id, message.seq_id, message.sender_id, body, packet)
-
-    def push_again(self, message: ImMsg, uid: int) -> None:
-        """Push a stored message to one user's sessions once more."""
-        self._delivery.push(self._push_of(message), (uid,))

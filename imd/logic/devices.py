@@ -11,4 +11,4 @@ def tell_other_devices(delivery: IDelivery, uid: int, session: ISession, changed
     ``changed`` is None where nothing changed. By now the session may be somebody else's, so it does not say who asked.
     """
     if changed is not None:
-        delivery.tell(Command.CONVERSATION_NOTICE, changed.SerializeToString(), (uid,), session)
+        delivery.tell(Command.CONVERSATION_NOTICE, changed.SerializeToString(), (uid,), (session,))

@@ -86,9 +86,7 @@ class Login:
         if session.is_open:
             session.log_in(uid, request.client_type, location.session_id, identity)
         if replaced is not None:
-            self._delivery.kick(
-                replaced.session_id, KickReason.REPLACED, "logged in on another device of the same kind"
-            )
+            self._delivery.kick(replaced, KickReason.REPLACED, "logged in on another device of the same kind")
         if not session.uid:  # the client left while its token was checked
             await self._presence.logout(uid, request.client_type, location)
             raise UnavailableError("the connection was closed during the login")
@@ -119,7 +117,7 @@ class Login:
         kicked = 0
         for client_type, location in (await self._presence.locations(uid)).items():
             if request.client_type in (0, client_type):
-                kicked += self._delivery.kick(location.session_id, KickReason.ADMIN, message)
+                kicked += self._delivery.kick(location, KickReason.ADMIN, message)
         return KickUserAck(sessions=kicked)
 
     def heartbeat(self, _session: ISession, _request: Heartbeat) -> HeartbeatAck:

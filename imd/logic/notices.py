@@ -13,6 +13,7 @@ from imd.logic.groups import check_text
 from imd.logic.ids import check_uid
 from imd.ports.delivery import IDelivery, ISession
 from imd.ports.notices import INoticeStore, Kept, NoticeAck
+from imd.ports.presence import IPresence
 from imd.ports.users import IUserStore
 from imd.wire.bodies import CleanPushCount, Empty, NoticeMsg, NoticeMsgAck, PullNotice, UserData
 from imd.wire.commands import Command
@@ -77,6 +78,7 @@ class Notices:
         clock: IReactorTime,
         store: INoticeStore,
         users: IUserStore,
+        presence: IPresence,
         delivery: IDelivery,
         now: Callable[[], int],
         *,
@@ -86,6 +88,7 @@ class Notices:
         self._clock = clock
         self._store = store
         self._users = users
+        self._presence = presence
         self._delivery = delivery
         self._now = now
         self._delay = delay
@@ -122,7 +125,7 @@ class Notices:
             kept = await self._store.keep_notice(wanted, distinct)
         finally:
             self._under_way -= size
-        return self._push(kept)
+        return self._push(kept, await self._online([uid for _, uids in kept.waiting for uid in uids]))
 
     def acknowledged(self, session: ISession, request: NoticeMsgAck) -> None:
         """NOTICE_MSG_ACK: a device of the user has these notices."""
@@ -171,13 +174,20 @@ class Notices:
             raise TooLargeError(f"a payload of {len(notice.payload)} bytes is too large for {len(uids)} uids at once")
         return size
 
-    def _push(self, kept: Kept) -> Sent:
+    async def _online(self, uids: Sequence[int]) -> frozenset[int]:
+        try:
+            client_types = await self._presence.client_types(uids)
+        except UnavailableError:  # then those of this node, at least
+            return frozenset(uid for uid in uids if self._delivery.sessions(uid))
+        return frozenset(uid for uid, kinds in client_types.items() if kinds)
+
+    def _push(self, kept: Kept, reachable: frozenset[int]) -> Sent:
         pushed: list[int] = []
         waiting: list[int] = []
         self._delivery.hold()
         try:
             for notice, uids in kept.waiting:
-                online = [uid for uid in uids if self._delivery.sessions(uid)]
+                online = [uid for uid in uids if uid in reachable]
                 if online:
                     self._delivery.tell(Command.NOTICE_MSG, notice.SerializeToString(), online)
                 pushed += online

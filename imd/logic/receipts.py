@@ -207,13 +207,14 @@ class Receipts:
     def _tell_devices(self, watermark: Watermark, tick: Tick) -> None:
         """Tell the user's other devices how far they have read."""
         uid, group_id, read_seq = watermark.uid, watermark.group_id, watermark.read_seq
-        body = b""
-        for device in self._delivery.sessions(uid):
-            said = [asked.read_seq for asked in tick.waiting.get(device, ()) if asked.key == (uid, group_id)]
-            if said and max(said) >= read_seq:
-                continue  # it was this one that said so
-            body = body or IssueReadSeq(group_id=group_id, read_seq=read_seq).SerializeToString()
-            device.send(Command.ISSUE_READ_SEQ, body)
+        said_so = [
+            session
+            for session, waiting in tick.waiting.items()
+            if any(asked.key == (uid, group_id) and asked.read_seq >= read_seq for asked in waiting)
+        ]
+        if self._delivery.has_other(uid, said_so[0] if said_so else None):
+            body = IssueReadSeq(group_id=group_id, read_seq=read_seq).SerializeToString()
+            self._delivery.tell(Command.ISSUE_READ_SEQ, body, (uid,), said_so)
 
     def _tell_peer(self, watermark: Watermark) -> None:
         peer = peer_of(watermark.group_id, watermark.uid)

@@ -126,7 +126,7 @@ class Sweep:
                 return
         tried.counts, tried.last = counts, now
         for message in overdue.messages:
-            self._chat.push_again(message, uid)
+            self._delivery.push(self._chat.push_of(message), (uid,))
 
     def _give_up(self, uid: int, tried: Attempts, key: tuple[str, int]) -> None:
         del self._tried[uid]

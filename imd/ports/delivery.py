@@ -7,6 +7,7 @@ from zope.interface import Attribute, Interface
 
 from imd.errors import RefusedError
 from imd.model import Identity
+from imd.ports.presence import Location
 
 
 class ISession(Interface):
@@ -67,13 +68,25 @@ class Push(NamedTuple):
 
 
 class IDelivery(Interface):
-    """The way to the clients of this node."""
+    """The way to the clients, those of this node or those of all.
+
+    ``sessions`` and ``online`` are this node's either way.
+    """
 
     def push(push: Push, uids: Iterable[int]) -> None:
         """Push to every session of ``uids``; each push waits for its ACK."""
 
-    def tell(command: int, body: bytes, uids: Iterable[int], but: ISession | None = None) -> int:
-        """Send a packet that nobody ACKs to every session of ``uids`` but ``but``; return how many there were."""
+    def tell(command: int, body: bytes, uids: Iterable[int], but: Collection[ISession] = ()) -> int:
+        """Send a packet that nobody ACKs to every session of ``uids`` but ``but``; return how many there were here."""
+
+    def broadcast(push: Push) -> None:
+        """Send a message for everybody on to the other nodes."""
+
+    def blocked(uid: int, uids: Collection[int]) -> None:
+        """Let the other nodes know that ``uid`` has just blocked ``uids``."""
+
+    def has_other(uid: int, session: ISession | None) -> bool:
+        """Whether the user may have a session beside this one."""
 
     def hold() -> None:
         """Queue what is sent from here on, so that each connection is written to once."""
@@ -90,5 +103,5 @@ class IDelivery(Interface):
     def online() -> list[int]:
         """The users with a session on this node."""
 
-    def kick(session_id: str, reason: int, message: str) -> bool:
-        """End one session of this node; false where it is not here."""
+    def kick(location: Location, reason: int, message: str) -> bool:
+        """End one session; false where it is known that there is none."""

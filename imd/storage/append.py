@@ -1,17 +1,15 @@
 """Storing the messages of a batch: seqs, rows, inboxes, counters, mentions; and control messages."""
 
-import json
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Dialect, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy import Connection
 
 from imd.errors import BlockedError, ConflictError, NotInGroupError, RefusedError
 from imd.ports.messages import Committed, Members, Stored, Submission
+from imd.storage.database import Database, Fault
 from imd.storage.rows import AT_UIDS, MESSAGE_COLUMNS, message_of, row_of
 from imd.storage.schema import x_inbox, x_message
-from imd.storage.sql import positional
 from imd.storage.transaction import Transaction, explain
 from imd.wire.bodies import ImMsg
 from imd.wire.enums import GroupType, MsgType
@@ -29,11 +27,15 @@ AT_EVERYBODY = 0
 
 
 class Head(NamedTuple):
-    """A group's row; where messages are stored into it, as it is after its max_seq was raised, which locks it."""
+    """A group's row; where messages are stored into it, as it is after its max_seq was raised, which locks it.
+
+    ``send_time`` is theirs then; it never falls, even where another node's clock is ahead.
+    """
 
     max_seq: int
     member_version: int
     group_name: str
+    send_time: int
 
 
 class Batch:
@@ -43,86 +45,80 @@ class Batch:
         self.rows: list[tuple[Any, ...]] = []
         self.inbox: list[tuple[int, str, int]] = []
         self.own: dict[tuple[int, str], int] = {}
-        self.mentions: list[tuple[int, int, str]] = []
+        self.mentions: dict[tuple[int, str], int] = {}
         self.fresh: dict[str, Members] = {}
         self.refused: dict[str, list[int]] = {}
 
 
 class Append:
-    """Stores messages; its statements are compiled for one dialect."""
+    """Stores messages; its statements are written for one database."""
 
-    def __init__(self, dialect: Dialect) -> None:
-        self._advance_sql = positional(
-            text(
-                "UPDATE x_group SET max_seq = max_seq + (n.value ->> 0), counted = counted + (n.value ->> 1),"
-                " send_time = :now FROM json_each(:counts) AS n WHERE x_group.group_id = n.key"
-                " RETURNING group_id, max_seq, member_version, group_name"
-            ),
-            dialect,
+    def __init__(self, database: Database) -> None:
+        self._fault = database.fault
+        sql = database.sql
+        self._array = sql.array
+        self._counts = n = sql.rows(group_id=str, n=int, counted=int)
+        self._advance_sql = sql(
+            f"UPDATE x_group SET max_seq = max_seq + {n['n']}, counted = x_group.counted + {n['counted']},"
+            " send_time = CASE WHEN send_time < :now THEN :now2 ELSE send_time END"
+            f" FROM {n} WHERE x_group.group_id = {n['group_id']}"
+            " RETURNING x_group.group_id, max_seq, member_version, group_name, send_time"
         )
-        self._heads_sql = positional(
-            text(
-                "SELECT group_id, max_seq, member_version, group_name FROM x_group"
-                " WHERE group_id IN (SELECT value FROM json_each(:group_ids))"
-            ),
-            dialect,
+        self._heads_sql = sql(
+            "SELECT group_id, max_seq, member_version, group_name, send_time FROM x_group"
+            f" WHERE group_id {sql.among('group_ids', str)}"
         )
-        self._give_back_sql = positional(
-            text(
-                "UPDATE x_group SET max_seq = max_seq - :n, counted = counted - :counted,"
-                " send_time = coalesce((SELECT m.send_time FROM x_message AS m"
-                " WHERE m.group_id = x_group.group_id AND m.seq_id = x_group.max_seq - :n2), send_time)"
-                " WHERE group_id = :group_id"
-            ),
-            dialect,
+        self._give_back = sql.many(
+            "UPDATE x_group SET max_seq = max_seq - {n}, counted = x_group.counted - {counted},"
+            " send_time = coalesce((SELECT m.send_time FROM x_message AS m"
+            " WHERE m.group_id = x_group.group_id AND m.seq_id = x_group.max_seq - {n}), send_time)"
+            "{rows} WHERE x_group.group_id = {group_id}",
+            n=int,
+            counted=int,
+            group_id=str,
         )
-        self._insert_message_sql = positional(x_message.insert().values(dict.fromkeys(MESSAGE_COLUMNS)), dialect)
-        self._insert_inbox_sql = positional(x_inbox.insert(), dialect)
-        self._own_sql = positional(
-            text("UPDATE x_conversation SET seen = seen + :n WHERE uid = :uid AND group_id = :group_id"), dialect
+        self._insert_messages = sql.insert(x_message, MESSAGE_COLUMNS)
+        self._insert_inbox = sql.insert(x_inbox, ("uid", "group_id", "seq_id"))
+        self._own = sql.many(
+            "UPDATE x_conversation SET seen = seen + {n}{rows}"
+            " WHERE x_conversation.uid = {uid} AND x_conversation.group_id = {group_id}",
+            n=int,
+            uid=int,
+            group_id=str,
         )
-        self._mention_sql = positional(
-            text("UPDATE x_conversation SET at_seq = :seq_id WHERE uid = :uid AND group_id = :group_id"), dialect
+        self._mention = sql.many(
+            "UPDATE x_conversation SET at_seq = {seq_id}{rows}"
+            " WHERE x_conversation.uid = {uid} AND x_conversation.group_id = {group_id}",
+            seq_id=int,
+            uid=int,
+            group_id=str,
         )
-        self._blocks_sql = positional(
-            text(
-                "SELECT b.uid, b.blocked FROM json_each(:pairs) AS p"
-                " JOIN x_block AS b ON b.uid = (p.value ->> 0) AND b.blocked = (p.value ->> 1)"
-            ),
-            dialect,
+        self._pairs = p = sql.rows(uid=int, blocked=int)
+        self._blocks_sql = sql(
+            f"SELECT b.uid, b.blocked FROM {p} JOIN x_block AS b ON b.uid = {p['uid']} AND b.blocked = {p['blocked']}"
         )
-        self._new_single_sql = positional(
-            text(
-                "INSERT INTO x_group (group_id, group_type, created, send_time) VALUES (:group_id, 1, :now, :now2)"
-                " ON CONFLICT DO NOTHING"
-            ),
-            dialect,
+        self._singles = s = sql.rows(group_id=str)
+        self._new_single_sql = sql(
+            "INSERT INTO x_group (group_id, group_type, created, send_time)"
+            f" SELECT {s['group_id']}, 1, CAST(:now AS BIGINT), CAST(:now2 AS BIGINT) FROM {s} WHERE 1 = 1"
+            " ON CONFLICT DO NOTHING"
         )
-        self._new_single_conversation_sql = positional(
-            text(
-                "INSERT INTO x_conversation (uid, group_id, group_type, joined_time, update_time)"
-                " VALUES (:uid, :group_id, 1, :now, :now2) ON CONFLICT DO NOTHING"
-            ),
-            dialect,
+        self._members_of_singles = m = sql.rows(uid=int, group_id=str)
+        self._new_single_conversation_sql = sql(
+            "INSERT INTO x_conversation (uid, group_id, group_type, joined_time, update_time)"
+            f" SELECT {m['uid']}, {m['group_id']}, 1, CAST(:now AS BIGINT), CAST(:now2 AS BIGINT) FROM {m} WHERE 1 = 1"
+            " ON CONFLICT DO NOTHING"
         )
-        self._members_sql = positional(
-            text(
-                "SELECT uid, role, mute_until FROM x_conversation WHERE group_id = :group_id AND is_quit = 0"
-                " ORDER BY uid"
-            ),
-            dialect,
+        self._members_sql = sql(
+            "SELECT uid, role, mute_until FROM x_conversation WHERE group_id = :group_id AND is_quit = 0 ORDER BY uid"
         )
-        self._mute_until_sql = positional(text("SELECT mute_until FROM x_group WHERE group_id = :group_id"), dialect)
-        self._find_sql = positional(
-            text(f"SELECT {', '.join(MESSAGE_COLUMNS)} FROM x_message WHERE group_id = :group_id AND msg_id = :msg_id"),
-            dialect,
+        self._mute_until_sql = sql("SELECT mute_until FROM x_group WHERE group_id = :group_id")
+        self._find_sql = sql(
+            f"SELECT {', '.join(MESSAGE_COLUMNS)} FROM x_message WHERE group_id = :group_id AND msg_id = :msg_id"
         )
-        self._still_in_inbox_sql = positional(
-            text(
-                "SELECT i.uid FROM x_conversation AS c JOIN x_inbox AS i ON i.uid = c.uid AND i.group_id = c.group_id"
-                " WHERE c.group_id = :group_id AND i.seq_id = :seq_id"
-            ),
-            dialect,
+        self._still_in_inbox_sql = sql(
+            "SELECT i.uid FROM x_conversation AS c JOIN x_inbox AS i ON i.uid = c.uid AND i.group_id = c.group_id"
+            " WHERE c.group_id = :group_id AND i.seq_id = :seq_id"
         )
 
     def __call__(self, transaction: Transaction, submissions: list[Submission]) -> None:
@@ -153,11 +149,11 @@ class Append:
                 committed.append(Committed(submission, repeat if isinstance(repeat, Stored) else error))
                 _note_refused(batch, entry)
                 continue
-            message.send_time = time
             if is_stored:
                 seq_id = taken[group_id] = taken[group_id] + 1
                 message.seq_id = seq_id
-                if group_name := heads[group_id].group_name:
+                _, _, group_name, message.send_time = heads[group_id]
+                if group_name:
                     message.group_name = group_name
                 row = row_of(message, submission.digest)
                 rows.append(row)
@@ -167,8 +163,10 @@ class Append:
                     own[sender, group_id] = own.get((sender, group_id), 0) + 1
                 if row[AT_UIDS]:
                     _note_mentions(batch, message, receivers)
-            elif group_type == _GROUP:
-                message.group_name = heads[group_id].group_name
+            else:
+                message.send_time = time
+                if group_type == _GROUP:
+                    message.group_name = heads[group_id].group_name
             committed.append(Committed(submission, Stored(message, receivers, members)))
         self._write(connection, batch)
 
@@ -180,9 +178,9 @@ class Append:
             try:
                 self(transaction, [submission])
                 savepoint.commit()
-            except OperationalError:
-                raise
             except Exception as error:
+                if self._fault(error) is not Fault.ROW:
+                    raise
                 savepoint.rollback()
                 del transaction.committed[before:]
                 outcome = self._repeat(transaction.connection, submission) or explain(error, "a message")
@@ -193,7 +191,7 @@ class Append:
         connection = transaction.connection
         head = self._advance(connection, {message.group_id: [1, 0]}, transaction.time)[message.group_id]
         message.seq_id = head.max_seq
-        message.send_time = transaction.time
+        message.send_time = head.send_time
         message.group_name = head.group_name
         batch = Batch()
         batch.rows.append(row_of(message, b""))
@@ -255,31 +253,34 @@ class Append:
                 heads |= self._advance(connection, {group_id: counts[group_id] for group_id in new}, time)
         taken = {group_id: head.max_seq - counts[group_id][0] for group_id, head in heads.items()}
         if passing:
-            rows = connection.exec_driver_sql(self._heads_sql, (json.dumps(list(passing - heads.keys())),)).all()
-            heads |= {row[0]: Head(row[1], row[2], row[3]) for row in rows}
+            rows = connection.exec_driver_sql(self._heads_sql, (self._array(passing - heads.keys()),)).all()
+            heads |= {row[0]: Head._make(row[1:]) for row in rows}
         return heads, taken
 
     def _advance(self, connection: Connection, counts: dict[str, list[int]], time: int) -> dict[str, Head]:
-        rows = connection.exec_driver_sql(self._advance_sql, (time, json.dumps(counts))).all()
-        return {row[0]: Head(row[1], row[2], row[3]) for row in rows}
+        # Sorted, since each locks its row: two nodes take what both want in the same order.
+        counted = self._counts.pack(sorted([(group_id, n, m) for group_id, (n, m) in counts.items()]))
+        rows = connection.exec_driver_sql(self._advance_sql, (time, time, *counted)).all()
+        return {row[0]: Head._make(row[1:]) for row in rows}
 
     def _open_singles(self, connection: Connection, new: dict[str, ImMsg], time: int) -> None:
-        connection.exec_driver_sql(self._new_single_sql, [(group_id, time, time) for group_id in new])
-        connection.exec_driver_sql(
-            self._new_single_conversation_sql,
+        singles = self._singles.pack(sorted([(group_id,) for group_id in new]))
+        connection.exec_driver_sql(self._new_single_sql, (time, time, *singles))
+        members = self._members_of_singles.pack(
             [
-                (uid, group_id, time, time)
+                (uid, group_id)
                 for group_id, message in new.items()
                 for uid in {message.sender_id, peer_of(group_id, message.sender_id)}
-            ],
+            ]
         )
+        connection.exec_driver_sql(self._new_single_conversation_sql, (time, time, *members))
 
     def _blocks(self, connection: Connection, entries: list[Entry]) -> set[tuple[int, int]]:
         """Return who has blocked whom, among the receivers and senders of single chats."""
         pairs = {(entry[5], entry[4]) for entry in entries if entry[3] == _SINGLE}
         if not pairs:
             return set()
-        rows = connection.exec_driver_sql(self._blocks_sql, (json.dumps(list(pairs)),)).all()
+        rows = connection.exec_driver_sql(self._blocks_sql, tuple(self._pairs.pack(list(pairs)))).all()
         return {(row[0], row[1]) for row in rows}
 
     def _repeat(self, connection: Connection, submission: Submission) -> Stored | ConflictError | None:
@@ -298,17 +299,15 @@ class Append:
 
     def _write(self, connection: Connection, batch: Batch) -> None:
         if batch.refused:
-            given_back = [(n, counted, n, group_id) for group_id, (n, counted) in batch.refused.items()]
-            connection.exec_driver_sql(self._give_back_sql, given_back)
+            self._give_back(connection, [(n, counted, group_id) for group_id, (n, counted) in batch.refused.items()])
         if batch.rows:
-            connection.exec_driver_sql(self._insert_message_sql, batch.rows)
+            self._insert_messages(connection, batch.rows)
         if batch.inbox:
-            connection.exec_driver_sql(self._insert_inbox_sql, batch.inbox)
+            self._insert_inbox(connection, batch.inbox)
         if batch.own:
-            own = [(n, uid, group_id) for (uid, group_id), n in batch.own.items()]
-            connection.exec_driver_sql(self._own_sql, own)
+            self._own(connection, [(n, uid, group_id) for (uid, group_id), n in batch.own.items()])
         if batch.mentions:
-            connection.exec_driver_sql(self._mention_sql, batch.mentions)
+            self._mention(connection, [(seq_id, uid, group_id) for (uid, group_id), seq_id in batch.mentions.items()])
 
 
 def _entry_of(submission: Submission) -> Entry:
@@ -338,7 +337,7 @@ def _note_mentions(batch: Batch, message: ImMsg, receivers: Sequence[int]) -> No
     at_uids = set(message.at_uids)
     at = receivers if AT_EVERYBODY in at_uids else [uid for uid in receivers if uid in at_uids]
     for uid in at:
-        batch.mentions.append((message.seq_id, uid, message.group_id))
+        batch.mentions[uid, message.group_id] = message.seq_id
 
 
 def _not_in_group(group_id: str) -> NotInGroupError:

@@ -12,12 +12,13 @@ from threading import Event, Thread
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import OperationalError
 
-from imd.storage.engine import BUSY_MS
-
 START_FRAMES = 8192
 """Pages in the log (of 4 KiB) from which it is carried over."""
 
 EVERY_SECONDS = 1.0
+
+BUSY_MS = 10_000
+"""How long a statement waits for another process that holds the database."""
 
 _LOG_HEADER = struct.Struct(">8xI4x8s8x")  # sqlite.org/fileformat2.html, 4.1: the size of a page, two salts
 _FRAME_HEADER = struct.Struct(">8x8s8x")  # the salts of the log that the frame is of

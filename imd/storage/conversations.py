@@ -1,14 +1,13 @@
 """Conversations as their user sees them: LIST_GROUP, GROUP_BY_ID, UNREAD_COUNT."""
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Dialect, text
+from sqlalchemy import Connection
 
 from imd.errors import BadRequestError
 from imd.storage.rows import READ_COLUMNS, fill_message, shorten
-from imd.storage.sql import positional
+from imd.storage.sql import Sql
 from imd.storage.unread import UNREAD_LIMIT
 from imd.wire.bodies import ImGroup, ImMsg, UnreadCountAck, UserData
 from imd.wire.enums import GroupType, MsgStatus
@@ -33,8 +32,9 @@ _UNREAD = (
 """Rule 8; what it means is in imd/storage/unread.py."""
 
 _PEER = (
-    "CASE WHEN c.group_id LIKE c.uid || '|_%' ESCAPE '|' THEN CAST(substr(c.group_id, length(c.uid) + 2) AS BIGINT)"
-    " ELSE CAST(substr(c.group_id, 1, length(c.group_id) - length(c.uid) - 1) AS BIGINT) END"
+    "CASE WHEN g.group_type <> 1 THEN 0 WHEN c.group_id LIKE c.uid || '|_%' ESCAPE '|'"
+    " THEN CAST(substr(c.group_id, length(CAST(c.uid AS TEXT)) + 2) AS BIGINT)"
+    " ELSE CAST(substr(c.group_id, 1, length(c.group_id) - length(CAST(c.uid AS TEXT)) - 1) AS BIGINT) END"
 )
 """The other one's uid, of the two that a single chat's id is made of."""
 
@@ -51,16 +51,16 @@ _DETAILS = (
     " AND hidden.seq_id = last.seq_id"
     " LEFT JOIN x_conversation AS peer ON g.group_type = 1 AND peer.group_id = c.group_id AND peer.uid <> c.uid"
     f" AND peer.uid = {_PEER}"
-    " WHERE c.uid = :uid AND c.group_id IN (SELECT value FROM json_each(:group_ids))"
+    " WHERE c.uid = :uid AND c.group_id "
 )
 _LAST_AT = 25
 _SINGLE = int(GroupType.SINGLE)  # an enum's member costs a call to look up
 
 
 class Conversations:
-    """Reads conversations; its statements are compiled for one dialect. ``max_body`` is in bytes."""
+    """Reads conversations; its statements are written for one database. ``max_body`` is in bytes."""
 
-    def __init__(self, dialect: Dialect, max_body: int) -> None:
+    def __init__(self, sql: Sql, max_body: int) -> None:
         self._max_body = max_body
         page = f"SELECT c.group_id, {_SORT_TIME} AS sort_time FROM x_conversation AS c" + (
             " JOIN x_group AS g ON g.group_id = c.group_id WHERE c.uid = :uid"
@@ -71,45 +71,33 @@ class Conversations:
         )
         order = " ORDER BY sort_time DESC, c.group_id LIMIT :page_size"
         self._page_sql = {
-            (has_cursor, has_since): positional(
-                text(page + cursor * has_cursor + since * has_since + order),
-                dialect,
-            )
+            (has_cursor, has_since): sql(page + cursor * has_cursor + since * has_since + order)
             for has_cursor in (False, True)
             for has_since in (False, True)
         }
-        self._details_sql = positional(text(_DETAILS), dialect)
-        self._newest_sql = positional(
-            text(
-                f"SELECT {', '.join(f'm.{name}' for name in READ_COLUMNS)} FROM x_message AS m"
-                " WHERE m.group_id = :group_id AND m.seq_id > :init_seq AND m.seq_id < :before"
-                f" AND {_NOT_HIDDEN.format(uid=':uid')} ORDER BY m.seq_id DESC LIMIT 1"
-            ),
-            dialect,
+        self._array = sql.array
+        among = sql.among("group_ids", str)
+        self._details_sql = sql(_DETAILS + among)
+        self._newest_sql = sql(
+            f"SELECT {', '.join(f'm.{name}' for name in READ_COLUMNS)} FROM x_message AS m"
+            " WHERE m.group_id = :group_id AND m.seq_id > :init_seq AND m.seq_id < :before"
+            f" AND {_NOT_HIDDEN.format(uid=':uid')} ORDER BY m.seq_id DESC LIMIT 1"
         )
-        self._tombstones_sql = positional(
-            text(
-                "SELECT group_id, seq_id FROM x_hidden WHERE uid = :uid AND hidden_time >= :since"
-                " AND group_id IN (SELECT value FROM json_each(:group_ids)) ORDER BY group_id, seq_id"
-            ),
-            dialect,
+        self._tombstones_sql = sql(
+            "SELECT group_id, seq_id FROM x_hidden WHERE uid = :uid AND hidden_time >= :since"
+            f" AND group_id {among} ORDER BY group_id, seq_id"
         )
-        self._others_sql = positional(
-            text(
-                "SELECT group_id, group_type, group_name, avatar, member_count, join_policy FROM x_group"
-                " WHERE group_id IN (SELECT value FROM json_each(:group_ids)) AND group_type = 2 AND join_policy <> 0"
-                " AND is_dismissed = 0"
-            ),
-            dialect,
+        self._others_sql = sql(
+            "SELECT group_id, group_type, group_name, avatar, member_count, join_policy FROM x_group"
+            f" WHERE group_id {among} AND group_type = 2 AND join_policy <> 0"
+            " AND is_dismissed = 0"
         )
         unread = (
             f"SELECT c.group_id, g.group_type, {_MAX_SEQ}, c.read_seq, c.at_seq, {_UNREAD}"
             " FROM x_conversation AS c JOIN x_group AS g ON g.group_id = c.group_id WHERE c.uid = :uid"
         )
-        self._all_unread_sql = positional(text(unread + " AND c.is_quit = 0 ORDER BY c.group_id"), dialect)
-        self._unread_sql = positional(
-            text(unread + " AND c.group_id IN (SELECT value FROM json_each(:group_ids)) ORDER BY c.group_id"), dialect
-        )
+        self._all_unread_sql = sql(unread + " AND c.is_quit = 0 ORDER BY c.group_id")
+        self._unread_sql = sql(unread + f" AND c.group_id {among} ORDER BY c.group_id")
 
     def page(
         self, connection: Connection, uid: int, cursor: str, page_size: int, since: int, settled: int, now: int
@@ -155,7 +143,7 @@ class Conversations:
         """Return the groups ``uid`` is or was in whole, of others what everybody may see; as many as max_body holds."""
         found = self.read(connection, uid, group_ids, now)
         if others := [group_id for group_id in group_ids if group_id not in found]:
-            for row in connection.exec_driver_sql(self._others_sql, (json.dumps(others),)):
+            for row in connection.exec_driver_sql(self._others_sql, (self._array(others),)):
                 found[row[0]] = ImGroup(**row._mapping)
         page = UserData()
         size = 0
@@ -183,7 +171,7 @@ class Conversations:
     def unread(self, connection: Connection, uid: int, group_ids: Sequence[str]) -> UnreadCountAck:
         """UNREAD_COUNT: of these groups, of all with something unread where none is named."""
         if group_ids:
-            rows = connection.exec_driver_sql(self._unread_sql, (uid, json.dumps(list(group_ids)))).all()
+            rows = connection.exec_driver_sql(self._unread_sql, (uid, self._array(group_ids))).all()
         else:
             rows = [row for row in connection.exec_driver_sql(self._all_unread_sql, (uid,)) if row[5]]
         answer = UnreadCountAck()
@@ -272,13 +260,13 @@ class Conversations:
             _fill_last(group, (group_id, *row[_LAST_AT:]), uid, read_seq)
 
     def _rows(self, connection: Connection, uid: int, group_ids: Sequence[str]) -> dict[str, Any]:
-        rows = connection.exec_driver_sql(self._details_sql, (uid, json.dumps(group_ids))).all()
+        rows = connection.exec_driver_sql(self._details_sql, (uid, self._array(group_ids))).all()
         return {row[0]: row for row in rows}
 
     def _tombstones(
         self, connection: Connection, uid: int, group_ids: Sequence[str], since: int
     ) -> dict[str, list[int]]:
-        rows = connection.exec_driver_sql(self._tombstones_sql, (uid, since, json.dumps(group_ids))).all()
+        rows = connection.exec_driver_sql(self._tombstones_sql, (uid, since, self._array(group_ids))).all()
         found: dict[str, list[int]] = {}
         for group_id, seq_id in rows:
             found.setdefault(group_id, []).append(seq_id)

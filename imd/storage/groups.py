@@ -1,8 +1,8 @@
 """Groups: applying what logic decides, inside the transaction that locks the group."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import ColumnElement, delete, insert, select, text, update
 
 from imd.errors import NotInGroupError
 from imd.ports.groups import Decide, Group, GroupChange, Member, NewGroup
@@ -15,6 +15,12 @@ from imd.storage.transaction import Transaction
 from imd.wire.bodies import ImGroup
 from imd.wire.enums import GroupType, Role
 
+_CHUNK = 1000
+"""Members that one statement names."""
+
+_NEW_GROUP = text("INSERT INTO x_group (group_id, group_type) VALUES (:group_id, :group_type) ON CONFLICT DO NOTHING")
+"""Another node may be making it at the same time."""
+
 
 class Groups:
     """Makes and changes groups."""
@@ -26,37 +32,29 @@ class Groups:
     def create(self, transaction: Transaction, new: NewGroup, by: int, msg_id: str) -> ImGroup:
         """Make a group with its members and the control message ``create``; one that exists is left as it is."""
         connection = transaction.connection
-        exists = connection.execute(select(x_group.c.group_id).where(x_group.c.group_id == new.group_id)).first()
-        if exists is None:
-            connection.execute(
-                insert(x_group).values(
-                    group_id=new.group_id,
-                    group_type=GroupType.GROUP,
-                    group_name=new.group_name,
-                    avatar=new.avatar,
-                    extra=new.extra,
-                    owner_id=new.owner_id,
-                    join_policy=new.join_policy,
-                    created=transaction.time,
-                )
-            )
+        row = {"group_id": new.group_id, "group_type": int(GroupType.GROUP)}
+        if connection.execute(_NEW_GROUP, row).rowcount:
             change = GroupChange(
                 op="create",
                 uids=(new.owner_id, *new.member_ids),
                 value=new.group_name,
                 join=(new.owner_id, *new.member_ids),
                 roles={new.owner_id: Role.OWNER},
+                fields={
+                    "group_name": new.group_name,
+                    "avatar": new.avatar,
+                    "extra": new.extra,
+                    "owner_id": new.owner_id,
+                    "join_policy": new.join_policy,
+                    "created": transaction.time,
+                },
             )
             self._apply(transaction, new.group_id, by, msg_id, change, {})
         return self._view(transaction, new.group_id, by)
 
     def change(self, transaction: Transaction, group_id: str, by: int, msg_id: str, decide: Decide) -> ImGroup:
-        """Lock the group, ask ``decide``, and apply what it says."""
+        """Ask ``decide``, and apply what it says."""
         connection = transaction.connection
-        # The first write takes the row's lock, so that two nodes decide one after the other.
-        connection.execute(
-            update(x_group).where(x_group.c.group_id == group_id).values(group_type=x_group.c.group_type)
-        )
         row = connection.execute(
             select(x_group).where(x_group.c.group_id == group_id, x_group.c.group_type == GroupType.GROUP)
         ).one_or_none()
@@ -104,13 +102,14 @@ class Groups:
         )
         seq_id = self._append.control(transaction, message, receivers)
         _join(transaction, group_id, change.join, seq_id)
-        for uid, is_quit in change.leave.items():
+        for is_quit in set(change.leave.values()):
+            uids = [uid for uid, why in change.leave.items() if why == is_quit]
             gone = {"is_quit": is_quit, "max_seq": seq_id, "role": 0, "at_seq": 0, "left_time": time}
-            _update(transaction, group_id, uid, **gone, update_time=time)
+            _update(transaction, group_id, uids, **gone, update_time=time)
         for uid, role in change.roles.items():
-            _update(transaction, group_id, uid, role=role, update_time=time)
+            _update(transaction, group_id, [uid], role=role, update_time=time)
         for uid, until in change.mutes.items():
-            _update(transaction, group_id, uid, mute_until=until, update_time=time)
+            _update(transaction, group_id, [uid], mute_until=until, update_time=time)
         version = connection.execute(
             select(x_group.c.member_version).where(x_group.c.group_id == group_id)
         ).scalar_one()
@@ -129,31 +128,43 @@ def _join(transaction: Transaction, group_id: str, uids: Sequence[int], seq_id: 
     connection, time = transaction.connection, transaction.time
     before = seq_id - 1
     counted = connection.execute(select(x_group.c.counted).where(x_group.c.group_id == group_id)).scalar_one()
-    for uid in uids:
+    fresh = {
+        "init_seq": before,
+        "read_seq": before,
+        "receive_seq": before,
+        "seen": counted,
+        "max_seq": 0,
+        "is_quit": 0,
+        "role": Role.MEMBER,
+        "at_seq": 0,
+        "joined_time": time,
+        "update_time": time,
+    }  # and not mute_until: who leaves and comes back stays muted
+    for some in _chunks(uids):
+        inbox = x_inbox.c
         connection.execute(
-            delete(x_inbox).where(x_inbox.c.uid == uid, x_inbox.c.group_id == group_id, x_inbox.c.seq_id <= before)
+            delete(x_inbox).where(inbox.uid.in_(some), inbox.group_id == group_id, inbox.seq_id <= before)
         )
-        row = (x_conversation.c.uid == uid) & (x_conversation.c.group_id == group_id)
-        fresh = {
-            "init_seq": before,
-            "read_seq": before,
-            "receive_seq": before,
-            "seen": counted,
-            "max_seq": 0,
-            "is_quit": 0,
-            "role": Role.MEMBER,
-            "at_seq": 0,
-            "joined_time": time,
-            "update_time": time,
-        }  # and not mute_until: who leaves and comes back stays muted
-        if not connection.execute(update(x_conversation).where(row).values(fresh)).rowcount:
-            fresh |= {"uid": uid, "group_id": group_id, "group_type": GroupType.GROUP}
-            connection.execute(insert(x_conversation).values(fresh))
+        returning = update(x_conversation).where(_rows(group_id, some)).values(fresh).returning(x_conversation.c.uid)
+        back = set(connection.execute(returning).scalars())
+        first = {"group_id": group_id, "group_type": GroupType.GROUP, **fresh}
+        if rows := [{"uid": uid, **first} for uid in some if uid not in back]:
+            connection.execute(insert(x_conversation), rows)
 
 
-def _update(transaction: Transaction, group_id: str, uid: int, **values: int) -> None:
-    row = (x_conversation.c.uid == uid) & (x_conversation.c.group_id == group_id)
-    transaction.connection.execute(update(x_conversation).where(row).values(values))
+def _update(transaction: Transaction, group_id: str, uids: Sequence[int], **values: int) -> None:
+    for some in _chunks(uids):
+        transaction.connection.execute(update(x_conversation).where(_rows(group_id, some)).values(values))
+
+
+def _rows(group_id: str, uids: Sequence[int]) -> ColumnElement[bool]:
+    return x_conversation.c.uid.in_(uids) & (x_conversation.c.group_id == group_id)
+
+
+def _chunks(uids: Sequence[int]) -> Iterator[Sequence[int]]:
+    """Yield as many at a time as one statement may name."""
+    for begin in range(0, len(uids), _CHUNK):
+        yield uids[begin : begin + _CHUNK]
 
 
 def _members(transaction: Transaction, group_id: str) -> dict[int, Member]:

@@ -1,15 +1,14 @@
 """History: a page of a conversation's messages, and what has lain too long in an inbox."""
 
-import json
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, Dialect, text
+from sqlalchemy import Connection
 
 from imd.errors import NotInGroupError
 from imd.ports.messages import Overdue, OverdueCursor, Span
 from imd.storage.conversations import tombstone
 from imd.storage.rows import READ_COLUMNS, message_of
-from imd.storage.sql import positional
+from imd.storage.sql import Sql
 from imd.wire.bodies import ImMsg, UserData
 from imd.wire.packet import HEADER_SIZE
 
@@ -18,57 +17,38 @@ OVERDUE_PAGE = 100
 
 
 class History:
-    """Reads messages; its statements are compiled for one dialect. ``max_body`` is in bytes."""
+    """Reads messages; its statements are written for one database. ``max_body`` is in bytes."""
 
-    def __init__(self, dialect: Dialect, max_body: int) -> None:
+    def __init__(self, sql: Sql, max_body: int) -> None:
         self._max_body = max_body
-        self._membership_sql = positional(
-            text(
-                "SELECT c.init_seq, g.floor_seq, c.read_seq,"
-                " CASE WHEN c.is_quit = 0 THEN g.max_seq ELSE c.max_seq END"
-                " FROM x_conversation AS c JOIN x_group AS g ON g.group_id = c.group_id"
-                " WHERE c.uid = :uid AND c.group_id = :group_id"
-            ),
-            dialect,
+        self._membership_sql = sql(
+            "SELECT c.init_seq, g.floor_seq, c.read_seq,"
+            " CASE WHEN c.is_quit = 0 THEN g.max_seq ELSE c.max_seq END"
+            " FROM x_conversation AS c JOIN x_group AS g ON g.group_id = c.group_id"
+            " WHERE c.uid = :uid AND c.group_id = :group_id"
         )
-        self._page_sql = positional(
-            text(
-                f"SELECT {', '.join(READ_COLUMNS)} FROM x_message"
-                " WHERE group_id = :group_id AND seq_id > :after AND seq_id < :before"
-                " ORDER BY seq_id DESC LIMIT :page_size"
-            ),
-            dialect,
+        self._page_sql = sql(
+            f"SELECT {', '.join(READ_COLUMNS)} FROM x_message"
+            " WHERE group_id = :group_id AND seq_id > :after AND seq_id < :before"
+            " ORDER BY seq_id DESC LIMIT :page_size"
         )
-        self._hidden_sql = positional(
-            text(
-                "SELECT seq_id FROM x_hidden WHERE uid = :uid AND group_id = :group_id"
-                " AND seq_id BETWEEN :low AND :high"
-            ),
-            dialect,
+        self._hidden_sql = sql(
+            "SELECT seq_id FROM x_hidden WHERE uid = :uid AND group_id = :group_id AND seq_id BETWEEN :low AND :high"
         )
-        self._senders_sql = positional(
-            text(
-                "SELECT DISTINCT sender_id FROM x_message"
-                " WHERE group_id = :group_id AND seq_id > :after AND seq_id <= :upto"
-            ),
-            dialect,
+        self._senders_sql = sql(
+            "SELECT DISTINCT sender_id FROM x_message"
+            " WHERE group_id = :group_id AND seq_id > :after AND seq_id <= :upto"
         )
-        self._waiting_sql = positional(
-            text(
-                "SELECT u.value FROM json_each(:uids) AS u"
-                " WHERE EXISTS (SELECT 1 FROM x_inbox AS i WHERE i.uid = u.value)"
-            ),
-            dialect,
+        self._uids = u = sql.rows(uid=int)
+        self._waiting_sql = sql(
+            f"SELECT {u['uid']} FROM {u} WHERE EXISTS (SELECT 1 FROM x_inbox AS i WHERE i.uid = {u['uid']})"
         )
         columns = ", ".join(f"m.{name}" for name in READ_COLUMNS)
-        self._overdue_sql = positional(
-            text(
-                f"SELECT {columns} FROM (SELECT group_id, seq_id FROM x_inbox"
-                " WHERE uid = :uid AND (group_id, seq_id) > (:group_id, :seq_id) ORDER BY group_id, seq_id LIMIT :n)"
-                " AS i JOIN x_message AS m ON m.group_id = i.group_id AND m.seq_id = i.seq_id"
-                " ORDER BY m.group_id, m.seq_id"
-            ),
-            dialect,
+        self._overdue_sql = sql(
+            f"SELECT {columns} FROM (SELECT group_id, seq_id FROM x_inbox"
+            " WHERE uid = :uid AND (group_id, seq_id) > (:group_id, :seq_id) ORDER BY group_id, seq_id LIMIT :n)"
+            " AS i JOIN x_message AS m ON m.group_id = i.group_id AND m.seq_id = i.seq_id"
+            " ORDER BY m.group_id, m.seq_id"
         )
 
     def pull(
@@ -114,9 +94,11 @@ class History:
         A page that would pass max_body stops early, so that one step of the sweep fits what a client may leave unread.
         """
         found = []
-        uids = json.dumps([cursor.uid for cursor in cursors])
+        if not cursors:
+            return []
+        uids = self._uids.pack([(cursor.uid,) for cursor in cursors])
         # Of most users nothing waits: one statement tells them all.
-        waiting = set(connection.exec_driver_sql(self._waiting_sql, (uids,)).scalars())
+        waiting = set(connection.exec_driver_sql(self._waiting_sql, tuple(uids)).scalars())
         for cursor in cursors:
             if cursor.uid not in waiting:
                 continue

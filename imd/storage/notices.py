@@ -4,16 +4,15 @@ An acknowledged row stays for a while, without its content and with send_time 0:
 answer to the first request was lost, is known by it and does not come twice.
 """
 
-import json
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from sqlalchemy import Connection, Dialect, text
+from sqlalchemy import Connection
 
 from imd.errors import BadRequestError
 from imd.ports.notices import Kept, NoticeAck
 from imd.storage.conversations import number
-from imd.storage.sql import positional
+from imd.storage.sql import Sql
 from imd.storage.transaction import Transaction
 from imd.wire.bodies import NoticeMsg, UserData
 
@@ -42,66 +41,57 @@ class Content(NamedTuple):
 
 
 class Notices:
-    """Keeps notices; its statements are compiled for one dialect. ``max_body`` is in bytes."""
+    """Keeps notices; its statements are written for one database. ``max_body`` is in bytes."""
 
-    def __init__(self, dialect: Dialect, max_body: int) -> None:
+    def __init__(self, sql: Sql, max_body: int) -> None:
         self._max_body = max_body
-        self._keep_sql = positional(
-            text(
-                "INSERT INTO x_notice (uid, notice_id, notice_type, payload, send_time, sender, expire_time)"
-                " SELECT n.value, :notice_id, :notice_type, :payload, :send_time, :sender, :expire_time"
-                " FROM json_each(:uids) AS n WHERE EXISTS (SELECT 1 FROM x_user AS u WHERE u.uid = n.value)"
-                " ON CONFLICT (notice_id, uid) DO UPDATE SET notice_type = excluded.notice_type,"
-                " payload = excluded.payload, send_time = excluded.send_time, sender = excluded.sender,"
-                " expire_time = excluded.expire_time WHERE x_notice.expire_time <= :now RETURNING uid"
-            ),
-            dialect,
+        self._array = sql.array
+        self._uids = n = sql.rows(uid=int)
+        self._keep_sql = sql(
+            "INSERT INTO x_notice (uid, notice_id, notice_type, payload, send_time, sender, expire_time)"
+            f" SELECT {n['uid']}, :notice_id, :notice_type, :payload, :send_time, :sender, :expire_time"
+            f" FROM {n} WHERE EXISTS (SELECT 1 FROM x_user AS u WHERE u.uid = {n['uid']})"
+            " ON CONFLICT (notice_id, uid) DO UPDATE SET notice_type = excluded.notice_type,"
+            " payload = excluded.payload, send_time = excluded.send_time, sender = excluded.sender,"
+            " expire_time = excluded.expire_time WHERE x_notice.expire_time <= :now RETURNING uid"
         )
-        self._find_sql = positional(
-            text(
-                f"SELECT uid, {', '.join(Content._fields)} FROM x_notice"
-                " WHERE notice_id = :notice_id AND uid IN (SELECT value FROM json_each(:uids))"
-            ),
-            dialect,
+        self._find_sql = sql(
+            f"SELECT uid, {', '.join(Content._fields)} FROM x_notice"
+            f" WHERE notice_id = :notice_id AND uid {sql.among('uids', int)}"
         )
-        self._acknowledge_sql = positional(
-            text(
-                "UPDATE x_notice SET send_time = 0, payload = :nothing, sender = '',"
-                " expire_time = CASE WHEN expire_time < :until THEN expire_time ELSE :until2 END"
-                " WHERE notice_id = :notice_id AND uid = :uid AND send_time > 0"
-            ),
-            dialect,
+        self._acknowledge = sql.many(
+            "UPDATE x_notice SET send_time = 0, payload = {nothing}, sender = '',"
+            " expire_time = CASE WHEN expire_time < {until} THEN expire_time ELSE {until} END{rows}"
+            " WHERE x_notice.notice_id = {notice_id} AND x_notice.uid = {uid} AND send_time > 0",
+            uid=int,
+            notice_id=str,
+            until=int,
+            nothing=bytes,
         )
-        self._page_sql = positional(
-            text(
-                f"SELECT {', '.join(Content._fields)} FROM x_notice"
-                " WHERE uid = :uid AND (send_time, notice_id) > (:send_time, :notice_id) AND expire_time > :now"
-                " ORDER BY send_time, notice_id LIMIT :n"
-            ),
-            dialect,
+        self._page_sql = sql(
+            f"SELECT {', '.join(Content._fields)} FROM x_notice"
+            " WHERE uid = :uid AND (send_time, notice_id) > (:send_time, :notice_id) AND expire_time > :now"
+            " ORDER BY send_time, notice_id LIMIT :n"
         )
-        self._count_expired_sql = positional(
-            text(
-                f"SELECT count(*) FROM ({_EXPIRED}) AS e JOIN x_notice AS n"
-                " ON n.uid = e.uid AND n.send_time = e.send_time AND n.notice_id = e.notice_id"
-            ),
-            dialect,
+        self._count_expired_sql = sql(
+            f"SELECT count(*) FROM ({_EXPIRED}) AS e JOIN x_notice AS n"
+            " ON n.uid = e.uid AND n.send_time = e.send_time AND n.notice_id = e.notice_id"
         )
-        self._drop_expired_sql = positional(
-            text(f"DELETE FROM x_notice WHERE (notice_id, uid) IN (SELECT e.notice_id, e.uid FROM ({_EXPIRED}) AS e)"),
-            dialect,
+        self._drop_expired_sql = sql(
+            f"DELETE FROM x_notice WHERE (notice_id, uid) IN (SELECT e.notice_id, e.uid FROM ({_EXPIRED}) AS e)"
         )
 
     def keep(self, transaction: Transaction, notice: NoticeMsg, uids: Sequence[int]) -> Kept:
         """Keep a notice for those of ``uids`` who are known; who has it already keeps the first one as it is."""
         connection, now = transaction.connection, transaction.time
         content = Content(notice.notice_id, notice.notice_type, notice.payload, now, notice.sender, notice.expire_time)
-        fresh = connection.exec_driver_sql(self._keep_sql, (*content, json.dumps(uids), now)).scalars()
+        rows = [(uid,) for uid in sorted(set(uids))]  # which locks them in one order, whichever node it is
+        fresh = connection.exec_driver_sql(self._keep_sql, (*content, *self._uids.pack(rows), now)).scalars()
         waiting = {content: list(fresh)}
         found = set(waiting[content])
         acknowledged = []
         if rest := [uid for uid in uids if uid not in found]:
-            for uid, *columns in connection.exec_driver_sql(self._find_sql, (notice.notice_id, json.dumps(rest))):
+            for uid, *columns in connection.exec_driver_sql(self._find_sql, (notice.notice_id, self._array(rest))):
                 found.add(uid)
                 content = Content._make(columns)
                 if content.send_time:
@@ -117,8 +107,8 @@ class Notices:
     def acknowledge(self, transaction: Transaction, acks: Sequence[NoticeAck]) -> None:
         """Take notices away for all devices."""
         until = transaction.time + REPEAT_MS
-        rows = [(b"", until, until, notice_id, uid) for uid, notice_id in acks]
-        transaction.connection.exec_driver_sql(self._acknowledge_sql, rows)
+        rows = [(uid, notice_id, until, b"") for uid, notice_id in sorted(set(acks))]
+        self._acknowledge(transaction.connection, rows)
 
     def page(self, connection: Connection, uid: int, cursor: str, page_size: int, now: int) -> UserData:
         """One page, the oldest first. One that would pass max_body stops early and says has_more."""

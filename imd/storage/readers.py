@@ -4,14 +4,15 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Concatenate, ParamSpec, TypeVar
 
-from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import OperationalError
+from sqlalchemy import Connection
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from imd.batching import IReactor
 from imd.errors import UnavailableError
+from imd.storage.database import Database, Fault
+from imd.storage.outage import Outage
 
 Parameters = ParamSpec("Parameters")
 Value = TypeVar("Value")
@@ -25,9 +26,10 @@ class Readers:
 
     _log = Logger()
 
-    def __init__(self, reactor: IReactor, engine: Engine, count: int) -> None:
+    def __init__(self, reactor: IReactor, database: Database, outage: Outage, count: int) -> None:
         self._reactor = reactor
-        self._engine = engine
+        self._database = database
+        self._outage = outage
         self._threads = ThreadPoolExecutor(count, "imd-read")
         self._reading = 0
 
@@ -42,20 +44,17 @@ class Readers:
         **kwargs: Parameters.kwargs,
     ) -> Value:
         """Return what ``query`` returns or raises. Raises UnavailableError where too many wait, or the store fails."""
+        self._outage.check()
         if self._reading >= MAX_READING:
             raise UnavailableError("too many reads are waiting; ask again later")
         answer: Deferred[Value] = Deferred()
 
         def run() -> None:
             try:
-                with self._engine.connect() as connection:
+                with self._database.reading() as connection:
                     value = query(connection, *args, **kwargs)
-            except OperationalError:
-                self._log.failure("the store could not be read; who asked is told")
-                refusal = UnavailableError("the store failed; ask again later")
-                self._reactor.callFromThread(answer.errback, refusal)
-            except BaseException:
-                self._reactor.callFromThread(answer.errback, Failure())
+            except BaseException as error:
+                self._reactor.callFromThread(self._failed, answer, Failure(), self._database.fault(error))
             else:
                 self._reactor.callFromThread(answer.callback, value)
 
@@ -65,3 +64,12 @@ class Readers:
             return await answer
         finally:
             self._reading -= 1
+
+    def _failed(self, answer: Deferred[Value], failure: Failure, fault: Fault) -> None:
+        if fault is Fault.ROW:
+            answer.errback(failure)
+            return
+        if fault is Fault.LOST:
+            self._outage.begin()
+        self._log.error("the store could not be read; who asked is told: {reason}", reason=failure.getErrorMessage())
+        answer.errback(UnavailableError("the store failed; ask again later"))

@@ -10,7 +10,7 @@ from imd.storage.append import Append
 from imd.storage.control import control_message
 from imd.storage.conversations import Conversations, tombstone
 from imd.storage.rows import READ_COLUMNS, message_of
-from imd.storage.schema import x_conversation, x_group, x_hidden, x_message
+from imd.storage.schema import x_conversation, x_hidden, x_message
 from imd.storage.transaction import Transaction
 from imd.storage.unread import Unread, View
 from imd.storage.watermarks import Watermarks
@@ -45,7 +45,6 @@ class Removal:
     ) -> None:
         """Empty a message and tell everybody by a control message; a revoked one stays as it is."""
         connection = transaction.connection
-        _lock(connection, group_id)
         view = self._view(connection, by, group_id)
         if view.is_quit:
             raise NotInGroupError(f"you are not in the group {group_id}")
@@ -131,7 +130,7 @@ class Removal:
         init_seq = min(init_seq, view.max_seq)
         if init_seq <= view.init_seq:
             return None
-        reached, seen = self._unread.rise(connection, view, init_seq)
+        ((reached, seen),) = self._unread.rise(connection, [(view, init_seq)])
         at_seq = view.at_seq if view.at_seq > reached else 0
         self._update(connection, view, init_seq=reached, seen=seen, at_seq=at_seq, update_time=now)
         self._watermarks.clear_inbox(connection, [InboxAck(uid, group_id, 0, reached)], now)
@@ -157,8 +156,3 @@ class Removal:
         columns = x_conversation.c
         row = (columns.uid == view.uid) & (columns.group_id == view.group_id)
         connection.execute(update(x_conversation).where(row).values(values))
-
-
-def _lock(connection: Connection, group_id: str) -> None:
-    # The first write takes the row's lock, so that two nodes decide one after the other.
-    connection.execute(update(x_group).where(x_group.c.group_id == group_id).values(group_type=x_group.c.group_type))

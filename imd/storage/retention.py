@@ -11,11 +11,11 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from sqlalchemy import Connection, Dialect, text
+from sqlalchemy import Connection
 
 from imd.ports.messages import InboxAck
 from imd.ports.retention import AgedGroups
-from imd.storage.sql import positional
+from imd.storage.sql import Sql
 from imd.storage.transaction import Transaction
 from imd.storage.watermarks import Watermarks
 from imd.wire.enums import GroupType, MsgStatus
@@ -49,64 +49,48 @@ class Loser(NamedTuple):
 
 
 class Retention:
-    """Deletes old messages; its statements are compiled for one dialect."""
+    """Deletes old messages; its statements are written for one database."""
 
-    def __init__(self, dialect: Dialect, watermarks: Watermarks) -> None:
+    def __init__(self, sql: Sql, watermarks: Watermarks) -> None:
         self._watermarks = watermarks
-        self._groups_sql = positional(
-            text(
-                "SELECT g.group_id, m.send_time FROM"
-                " (SELECT group_id, floor_seq FROM x_group WHERE group_id > :cursor ORDER BY group_id LIMIT :n) AS g"
-                " LEFT JOIN x_message AS m ON m.group_id = g.group_id AND m.seq_id = g.floor_seq + 1"
-                " ORDER BY g.group_id"
-            ),
-            dialect,
+        self._groups_sql = sql(
+            "SELECT g.group_id, m.send_time FROM"
+            " (SELECT group_id, floor_seq FROM x_group WHERE group_id > :cursor ORDER BY group_id LIMIT :n) AS g"
+            " LEFT JOIN x_message AS m ON m.group_id = g.group_id AND m.seq_id = g.floor_seq + 1"
+            " ORDER BY g.group_id"
         )
-        self._group_sql = positional(
-            text("SELECT group_type, floor_seq FROM x_group WHERE group_id = :group_id"), dialect
+        self._group_sql = sql("SELECT group_type, floor_seq FROM x_group WHERE group_id = :group_id")
+        self._aged_sql = sql(
+            "SELECT seq_id, sender_id, whether_non_count, msg_status, send_time, length(msg_body) FROM x_message"
+            " WHERE group_id = :group_id AND seq_id > :floor ORDER BY seq_id LIMIT :n"
         )
-        self._lock_sql = positional(
-            text("UPDATE x_group SET floor_seq = floor_seq WHERE group_id = :group_id RETURNING group_type, floor_seq"),
-            dialect,
+        self._losers_sql = sql(
+            f"SELECT {', '.join(Loser._fields)} FROM x_conversation WHERE group_id = :group_id"
+            " AND ((receive_seq < :floor AND (is_quit = 0 OR receive_seq < max_seq))"
+            " OR (read_seq < :floor2 AND init_seq < :floor3 AND is_quit = 0))"
         )
-        self._aged_sql = positional(
-            text(
-                "SELECT seq_id, sender_id, whether_non_count, msg_status, send_time, length(msg_body) FROM x_message"
-                " WHERE group_id = :group_id AND seq_id > :floor ORDER BY seq_id LIMIT :n"
-            ),
-            dialect,
+        self._hidden_sql = sql(
+            "SELECT h.uid, h.seq_id FROM x_conversation AS c"
+            " JOIN x_hidden AS h ON h.uid = c.uid AND h.group_id = c.group_id"
+            " WHERE c.group_id = :group_id AND h.seq_id <= :floor"
         )
-        self._losers_sql = positional(
-            text(
-                f"SELECT {', '.join(Loser._fields)} FROM x_conversation WHERE group_id = :group_id"
-                " AND ((receive_seq < :floor AND (is_quit = 0 OR receive_seq < max_seq))"
-                " OR (read_seq < :floor2 AND init_seq < :floor3 AND is_quit = 0))"
-            ),
-            dialect,
+        self._settle_seen = sql.many(
+            "UPDATE x_conversation SET seen = seen + {n}, at_seq = {mention}{rows}"
+            " WHERE x_conversation.uid = {uid} AND x_conversation.group_id = {group_id}",
+            n=int,
+            mention=int,
+            uid=int,
+            group_id=str,
         )
-        self._hidden_sql = positional(
-            text(
-                "SELECT h.uid, h.seq_id FROM x_conversation AS c"
-                " JOIN x_hidden AS h ON h.uid = c.uid AND h.group_id = c.group_id"
-                " WHERE c.group_id = :group_id AND h.seq_id <= :floor"
-            ),
-            dialect,
+        self._forget = sql.many(
+            "DELETE FROM x_hidden{rows} WHERE x_hidden.uid = {uid} AND x_hidden.group_id = {group_id}"
+            " AND x_hidden.seq_id <= {floor}",
+            uid=int,
+            group_id=str,
+            floor=int,
         )
-        self._settle_sql = positional(
-            text(
-                "UPDATE x_conversation SET seen = seen + :n, at_seq = :at_seq WHERE uid = :uid AND group_id = :group_id"
-            ),
-            dialect,
-        )
-        self._forget_sql = positional(
-            text("DELETE FROM x_hidden WHERE uid = :uid AND group_id = :group_id AND seq_id <= :floor"), dialect
-        )
-        self._drop_sql = positional(
-            text("DELETE FROM x_message WHERE group_id = :group_id AND seq_id <= :floor"), dialect
-        )
-        self._rise_sql = positional(
-            text("UPDATE x_group SET floor_seq = :floor, update_time = :now WHERE group_id = :group_id"), dialect
-        )
+        self._drop_sql = sql("DELETE FROM x_message WHERE group_id = :group_id AND seq_id <= :floor")
+        self._rise_sql = sql("UPDATE x_group SET floor_seq = :floor, update_time = :now WHERE group_id = :group_id")
 
     def aged_groups(self, connection: Connection, cursor: str, before: int, limit: int) -> AgedGroups:
         """Of the next ``limit`` groups after ``cursor``, those whose oldest message is from before ``before`` (ms)."""
@@ -135,8 +119,7 @@ class Retention:
         Returns how many there were, 0 only where none is left.
         """
         connection = transaction.connection
-        # The first write takes the row's lock, so that nobody else changes the group meanwhile.
-        group = connection.exec_driver_sql(self._lock_sql, (group_id,)).one_or_none()
+        group = connection.exec_driver_sql(self._group_sql, (group_id,)).one_or_none()
         if group is None:
             return 0
         group_type, floor_seq = group
@@ -168,9 +151,9 @@ class Retention:
             if no_longer_unread or at_seq != loser.at_seq:
                 changes.append((no_longer_unread, at_seq, uid, group_id))
         if changes:
-            connection.exec_driver_sql(self._settle_sql, changes)
+            self._settle_seen(connection, changes)
         if hidden:
-            connection.exec_driver_sql(self._forget_sql, [(uid, group_id, floor_seq) for uid in hidden])
+            self._forget(connection, [(uid, group_id, floor_seq) for uid in hidden])
         self._watermarks.clear_inbox(connection, behind, transaction.time)
 
     def _aged(self, connection: Connection, group_id: str, floor_seq: int, before: int, limit: int) -> list[Aged]:

@@ -8,8 +8,12 @@ own to write.
 from typing import Any
 
 from sqlalchemy import BigInteger, Column, Index, LargeBinary, MetaData, SmallInteger, Table, Text
+from sqlalchemy.types import TypeEngine
 
 metadata = MetaData()
+
+_OFTEN_UPDATED = {"fillfactor": 50}
+_OFTEN_DELETED = {"autovacuum_vacuum_threshold": 10_000, "autovacuum_vacuum_scale_factor": 0.01}
 
 
 def _text(name: str) -> Column[str]:
@@ -24,16 +28,20 @@ def _small(name: str, default: int = 0) -> Column[int]:
     return Column(name, SmallInteger, nullable=False, server_default=str(default))
 
 
-def _key(name: str, kind: type[BigInteger] | type[Text]) -> Column[Any]:
+KEY = Text().with_variant(Text(collation="C"), "postgresql")
+"""The text of a key, compared byte by byte."""
+
+
+def _key(name: str, kind: type[BigInteger] | TypeEngine[str]) -> Column[Any]:
     return Column(name, kind, primary_key=True, autoincrement=False, nullable=False)
 
 
 x_message = Table(
     "x_message",
     metadata,
-    _key("group_id", Text),
+    _key("group_id", KEY),
     _key("seq_id", BigInteger),
-    Column("msg_id", Text, nullable=False),
+    Column("msg_id", KEY, nullable=False),
     _integer("msg_type"),
     _text("msg_body"),
     _integer("send_time"),
@@ -59,7 +67,7 @@ x_message = Table(
 x_group = Table(
     "x_group",
     metadata,
-    _key("group_id", Text),
+    _key("group_id", KEY),
     _small("group_type"),
     _text("group_name"),
     _text("avatar"),
@@ -78,13 +86,14 @@ x_group = Table(
     _integer("floor_seq"),  # up to which retention has deleted
     _integer("mute_until"),  # until when nobody but the owner and the admins may speak
     sqlite_with_rowid=False,
+    postgresql_with=_OFTEN_UPDATED,
 )
 
 x_conversation = Table(
     "x_conversation",
     metadata,
     _key("uid", BigInteger),
-    _key("group_id", Text),
+    _key("group_id", KEY),
     _small("group_type"),
     _integer("init_seq"),
     _integer("max_seq"),  # where the view is frozen; 0 while the user is a member
@@ -103,22 +112,24 @@ x_conversation = Table(
     _integer("seen"),  # of x_group.counted, those that are not unread (imd/storage/unread.py)
     Index("x_conversation_group", "group_id", "uid"),
     sqlite_with_rowid=False,
+    postgresql_with=_OFTEN_UPDATED,
 )
 
 x_inbox = Table(
     "x_inbox",
     metadata,
     _key("uid", BigInteger),
-    _key("group_id", Text),
+    _key("group_id", KEY),
     _key("seq_id", BigInteger),
     sqlite_with_rowid=False,
+    postgresql_with=_OFTEN_DELETED,
 )
 
 x_hidden = Table(
     "x_hidden",
     metadata,
     _key("uid", BigInteger),
-    _key("group_id", Text),
+    _key("group_id", KEY),
     _key("seq_id", BigInteger),
     _integer("hidden_time"),
     sqlite_with_rowid=False,
@@ -129,7 +140,7 @@ x_notice = Table(
     metadata,
     _key("uid", BigInteger),
     _key("send_time", BigInteger),  # 0 once it is acknowledged (imd/storage/notices.py)
-    _key("notice_id", Text),
+    _key("notice_id", KEY),
     _integer("notice_type"),
     Column("payload", LargeBinary, nullable=False),
     _text("sender"),
@@ -163,7 +174,7 @@ x_block = Table(
 x_upstream = Table(
     "x_upstream",
     metadata,
-    _key("queue", Text),
+    _key("queue", KEY),
     _key("id", BigInteger),
     _integer("uid"),
     _text("message_id"),

@@ -1,7 +1,6 @@
 """The SQL store: every port of storage over one database, writes by group commit, reads beside it."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection
@@ -27,10 +26,9 @@ from imd.ports.retention import AgedGroups, IRetentionStore
 from imd.ports.users import IUserStore
 from imd.storage import members, settings, users
 from imd.storage.append import Append
-from imd.storage.checkpoint import Checkpoints
 from imd.storage.commit import GroupCommit
 from imd.storage.conversations import Conversations
-from imd.storage.engine import open_sqlite, upgrade
+from imd.storage.database import Database
 from imd.storage.groups import Groups
 from imd.storage.history import History
 from imd.storage.notices import Notices
@@ -42,6 +40,7 @@ from imd.storage.unread import Unread
 from imd.storage.watermarks import Watermarks
 from imd.storage.writer import Writer
 from imd.wire.bodies import ImGroup, ListMsgReaderAck, NoticeMsg, UnreadCountAck, UserData
+from imd.wire.enums import SYSTEM_GROUP
 
 Parameters = ParamSpec("Parameters")
 Value = TypeVar("Value")
@@ -55,64 +54,60 @@ ANSWER_ROOM = 1024
 
 @implementer(IMessageStore, IGroupStore, IConversationStore, IRetentionStore, IUserStore, INoticeStore)
 class SqlStore:
-    """Every port of storage over one SQLite file, whose schema is upgraded first.
+    """Every port of storage over one database, which it closes in the end.
 
     ``now`` gives milliseconds since the epoch, ``gap`` is in seconds, ``max_pending`` the items that may wait for a
-    commit, whose messages have at most ``max_pending_bytes``. Raises StartError where the database can't be used.
+    commit, whose messages have at most ``max_pending_bytes``.
     """
 
     def __init__(
         self,
         reactor: IReactor,
-        path: Path,
+        database: Database,
         now: Callable[[], int],
         *,
         gap: float,
         max_pending: int,
         readers: int,
-        cache_mib: int,
         max_body: int,
         max_pending_bytes: int = 64 * 1024 * 1024,
     ) -> None:
         self._now = now
         max_body -= ANSWER_ROOM
-        self._engine = open_sqlite(path, readers + 2, cache_mib)
-        upgrade(self._engine)
-        dialect = self._engine.dialect
-        append = Append(dialect)
-        self._unread = Unread(dialect)
-        self._watermarks = Watermarks(dialect, self._unread)
-        self._conversations = Conversations(dialect, max_body)
-        self._history = History(dialect, max_body)
+        self._database = database
+        sql = database.sql
+        append = Append(database)
+        self._unread = Unread(sql)
+        self._watermarks = Watermarks(sql, self._unread)
+        self._conversations = Conversations(sql, max_body)
+        self._history = History(sql, max_body)
         self._groups = Groups(append, self._conversations)
         self._removal = Removal(append, self._unread, self._watermarks, self._conversations)
-        self._retention = Retention(dialect, self._watermarks)
-        self._notices = Notices(dialect, max_body)
-        self._commit = GroupCommit(self._engine, now, append)
-        self._checkpoints = Checkpoints(self._engine, path)
-        self._readers = Readers(reactor, self._engine, readers)
+        self._retention = Retention(sql, self._watermarks)
+        self._notices = Notices(sql, max_body)
+        self._commit = GroupCommit(database, now, append)
         self._writer = Writer(
             reactor,
+            database,
             self._commit,
-            self._checkpoints,
             gap=gap,
             max_pending=max_pending,
             max_pending_bytes=max_pending_bytes,
         )
+        self._readers = Readers(reactor, database, self._writer.outage, readers)
         self.append: Callable[[Submission], None] = self._writer.append
 
     def start(self) -> None:
         """Start the threads."""
+        self._database.start()
         self._writer.start()
-        self._checkpoints.start()
 
     async def stop(self) -> None:
         """Commit what waits, answer it, and close the database."""
         await self._writer.stop()
-        self._checkpoints.stop()
         self._readers.stop()
         self._commit.close()
-        self._engine.dispose()
+        self._database.stop()
 
     # Messages
 
@@ -122,11 +117,14 @@ class SqlStore:
 
     async def raise_watermarks(self, acks: Sequence[InboxAck], reads: Sequence[ReadMark]) -> Raised:
         """Raise receive_seq and read_seq; a mark that passes very many messages takes several changes."""
-        raised: Raised = await self._change(self._watermarks.rise, acks, reads)
+        groups = {ack.group_id for ack in acks} | {read.group_id for read in reads}
+        # Of the broadcast stream nothing depends on anything else, and everybody would wait for its row.
+        groups.discard(SYSTEM_GROUP)
+        raised: Raised = await self._change(groups, self._watermarks.rise, acks, reads)
         last = {(mark.uid, mark.group_id): mark for mark in raised.watermarks}
         rest = raised.rest
         while rest:
-            further: Raised = await self._change(self._watermarks.rise, (), rest)
+            further: Raised = await self._change(groups, self._watermarks.rise, (), rest)
             for mark in further.watermarks:
                 before = last.get((mark.uid, mark.group_id), mark)
                 last[mark.uid, mark.group_id] = mark._replace(read_from=before.read_from)
@@ -135,18 +133,18 @@ class SqlStore:
 
     async def revoke(self, group_id: str, msg_id: str, by: int, control_id: str, may: MayRevoke) -> None:
         """Take a message back for everybody."""
-        await self._change(self._removal.revoke, group_id, msg_id, by, control_id, may)
+        await self._change((group_id,), self._removal.revoke, group_id, msg_id, by, control_id, may)
 
     async def hide(self, uid: int, group_id: str, seq_ids: Sequence[int]) -> UserData | None:
         """Delete messages for one user."""
-        return await self._change(self._removal.hide, uid, group_id, seq_ids)
+        return await self._change((group_id,), self._removal.hide, uid, group_id, seq_ids)
 
     async def clear(self, uid: int, group_id: str, init_seq: int) -> UserData | None:
         """Clear a user's history; where it is very long, in several changes."""
-        cleared = further = await self._change(self._removal.clear, uid, group_id, init_seq)
+        cleared = further = await self._change((group_id,), self._removal.clear, uid, group_id, init_seq)
         while further is not None and further.groups[0].init_seq < min(init_seq, further.groups[0].max_seq):
             cleared = further
-            further = await self._change(self._removal.clear, uid, group_id, init_seq)
+            further = await self._change((group_id,), self._removal.clear, uid, group_id, init_seq)
         return further or cleared
 
     async def readers(self, uid: int, group_id: str, seq_id: int) -> ListMsgReaderAck:
@@ -169,11 +167,11 @@ class SqlStore:
 
     async def create_group(self, group: NewGroup, by: int, msg_id: str) -> ImGroup:
         """Make a group."""
-        return await self._change(self._groups.create, group, by, msg_id)
+        return await self._change((group.group_id,), self._groups.create, group, by, msg_id)
 
     async def change_group(self, group_id: str, by: int, msg_id: str, decide: Decide) -> ImGroup:
         """Change a group."""
-        return await self._change(self._groups.change, group_id, by, msg_id, decide)
+        return await self._change((group_id,), self._groups.change, group_id, by, msg_id, decide)
 
     async def members(self, uid: int, group_id: str, cursor: str, page_size: int) -> UserData:
         """One page of GROUP_MEMBERS."""
@@ -196,21 +194,21 @@ class SqlStore:
 
     async def set_conversation(self, uid: int, group_id: str, values: Mapping[str, int]) -> UserData | None:
         """Set is_shield and is_top."""
-        return await self._change(settings.set_conversation, self._conversations, uid, group_id, values)
+        return await self._change((group_id,), settings.set_conversation, self._conversations, uid, group_id, values)
 
     # Users
 
     async def remember_user(self, uid: int, name: str) -> None:
         """Note the first login."""
-        await self._change(users.remember_user, uid, name)
+        await self._change((), users.remember_user, uid, name)
 
     async def block(self, uid: int, uids: Sequence[int], limit: int) -> None:
         """Add to a block list."""
-        await self._change(users.block, uid, uids, limit)
+        await self._change((), users.block, uid, uids, limit)
 
     async def unblock(self, uid: int, uids: Sequence[int]) -> None:
         """Take off a block list."""
-        await self._change(users.unblock, uid, uids)
+        await self._change((), users.unblock, uid, uids)
 
     async def blocked(self, uid: int) -> Sequence[int]:
         """Whom the user has blocked."""
@@ -222,17 +220,17 @@ class SqlStore:
 
     async def clear_badge(self, uid: int) -> None:
         """Count the badge of offline pushes from now on."""
-        await self._change(users.clear_badge, uid)
+        await self._change((), users.clear_badge, uid)
 
     # Notices
 
     async def keep_notice(self, notice: NoticeMsg, uids: Sequence[int]) -> Kept:
         """Keep a notice for users."""
-        return await self._change(self._notices.keep, notice, uids)
+        return await self._change((), self._notices.keep, notice, uids)
 
     async def acknowledge_notices(self, acks: Sequence[NoticeAck]) -> None:
         """Take notices away."""
-        await self._change(self._notices.acknowledge, acks)
+        await self._change((), self._notices.acknowledge, acks)
 
     async def notices(self, uid: int, cursor: str, page_size: int, now: int) -> UserData:
         """One page of OFFLINE_NOTICE_MSG."""
@@ -242,7 +240,7 @@ class SqlStore:
         """Delete what has expired, where a look finds any."""
         if not await self._read(self._notices.count_expired, now, limit):
             return 0
-        return await self._change(self._notices.drop_expired, now, limit)
+        return await self._change((), self._notices.drop_expired, now, limit)
 
     # Retention
 
@@ -254,15 +252,16 @@ class SqlStore:
         """Delete the oldest messages of a group, after a look at them, so that the writer waits for no disk."""
         if not await self._read(self._retention.count_aged, group_id, before, limit):
             return 0
-        return await self._change(self._retention.drop_messages, group_id, before, limit)
+        return await self._change((group_id,), self._retention.drop_messages, group_id, before, limit)
 
     async def _change(
         self,
+        groups: Collection[str],
         run: Callable[Concatenate[Transaction, Parameters], Value],
         *args: Parameters.args,
         **kwargs: Parameters.kwargs,
     ) -> Value:
-        value: Value = await self._writer.change(lambda transaction: run(transaction, *args, **kwargs))
+        value: Value = await self._writer.change(groups, lambda transaction: run(transaction, *args, **kwargs))
         return value
 
     async def _read(
@@ -275,4 +274,5 @@ class SqlStore:
 
     def _settled_time(self) -> int:
         """Return a time (ms) before which everything is visible: commits under way carry later times."""
-        return min(self._now(), self._commit.open_since or self._now()) - SINCE_MARGIN_MS
+        begun = min(self._now(), self._commit.open_since or self._now())
+        return begun - SINCE_MARGIN_MS - self._database.lag_ms

@@ -7,12 +7,12 @@ deletion adds what was unread until then. In the broadcast stream, which is ever
 user: there unread is counted row by row.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
-from sqlalchemy import Connection, Dialect, text
+from sqlalchemy import Connection
 
-from imd.storage.sql import positional
+from imd.storage.sql import Sql
 from imd.wire.enums import GroupType
 
 UNREAD_LIMIT = 1000
@@ -20,12 +20,6 @@ UNREAD_LIMIT = 1000
 
 STEP = 5000
 """Messages that one change looks through at most."""
-
-_COUNTS = (
-    "m.sender_id <> :uid AND m.whether_non_count = 0 AND m.msg_status = 0"
-    " AND NOT EXISTS (SELECT 1 FROM x_hidden AS h WHERE h.uid = :uid2 AND h.group_id = m.group_id"
-    " AND h.seq_id = m.seq_id)"
-)
 
 
 class View(NamedTuple):
@@ -58,77 +52,77 @@ class View(NamedTuple):
 
 
 class Unread:
-    """Keeps the counters right; its statements are compiled for one dialect."""
+    """Keeps the counters right; its statements are written for one database."""
 
-    def __init__(self, dialect: Dialect) -> None:
-        self._view_sql = positional(
-            text(
-                "SELECT c.uid, c.group_id, g.group_type, c.is_quit, c.init_seq, c.read_seq, c.receive_seq, c.seen,"
-                " c.at_seq, c.role, CASE WHEN c.is_quit = 0 THEN g.max_seq ELSE c.max_seq END, g.counted, g.floor_seq,"
-                " g.member_count"
-                " FROM x_conversation AS c JOIN x_group AS g ON g.group_id = c.group_id"
-                " WHERE c.uid = :uid AND c.group_id = :group_id"
-            ),
-            dialect,
+    def __init__(self, sql: Sql) -> None:
+        self._pairs = p = sql.rows(uid=int, group_id=str)
+        self._views_sql = sql(
+            "SELECT c.uid, c.group_id, g.group_type, c.is_quit, c.init_seq, c.read_seq, c.receive_seq, c.seen,"
+            " c.at_seq, c.role, CASE WHEN c.is_quit = 0 THEN g.max_seq ELSE c.max_seq END, g.counted, g.floor_seq,"
+            " g.member_count"
+            f" FROM {p} CROSS JOIN x_conversation AS c JOIN x_group AS g ON g.group_id = c.group_id"
+            f" WHERE c.uid = {p['uid']} AND c.group_id = {p['group_id']}"
         )
-        self._between_sql = positional(
-            text(
-                f"SELECT count(*) FROM x_message AS m"
-                f" WHERE m.group_id = :group_id AND m.seq_id > :low AND m.seq_id <= :high AND {_COUNTS}"
-            ),
-            dialect,
+        self._spans = s = sql.rows(number=int, group_id=str, low=int, high=int, uid=int)
+        self._between_sql = sql(
+            f"SELECT {s['number']}, (SELECT count(*) FROM x_message AS m WHERE m.group_id = {s['group_id']}"
+            f" AND m.seq_id > {s['low']} AND m.seq_id <= {s['high']} AND {_counts(s['uid'], s['uid'])}) FROM {s}"
         )
-        self._among_sql = positional(
-            text(
-                f"SELECT count(*) FROM x_message AS m WHERE m.group_id = :group_id AND m.seq_id > :mark"
-                f" AND m.seq_id IN (SELECT value FROM json_each(:seq_ids)) AND {_COUNTS}"
-            ),
-            dialect,
+        self._array = sql.array
+        self._among_sql = sql(
+            f"SELECT count(*) FROM x_message AS m WHERE m.group_id = :group_id AND m.seq_id > :mark"
+            f" AND m.seq_id {sql.among('seq_ids', int)} AND {_counts(':uid', ':uid2')}"
         )
-        self._mention_sql = positional(
-            text(
-                "SELECT max(m.seq_id) FROM x_message AS m"
-                " WHERE m.group_id = :group_id AND m.seq_id > :low AND m.seq_id < :high AND m.at_uids <> ''"
-                " AND m.sender_id <> :sender AND m.msg_status = 0"
-                " AND (',' || m.at_uids || ',' LIKE '%,0,%' OR ',' || m.at_uids || ',' LIKE :at)"
-                " AND NOT EXISTS (SELECT 1 FROM x_hidden AS h WHERE h.uid = :uid AND h.group_id = m.group_id"
-                " AND h.seq_id = m.seq_id)"
-            ),
-            dialect,
+        self._mention_sql = sql(
+            "SELECT max(m.seq_id) FROM x_message AS m"
+            " WHERE m.group_id = :group_id AND m.seq_id > :low AND m.seq_id < :high AND m.at_uids <> ''"
+            " AND m.sender_id <> :sender AND m.msg_status = 0"
+            " AND (',' || m.at_uids || ',' LIKE '%,0,%' OR ',' || m.at_uids || ',' LIKE :at)"
+            " AND NOT EXISTS (SELECT 1 FROM x_hidden AS h WHERE h.uid = :uid AND h.group_id = m.group_id"
+            " AND h.seq_id = m.seq_id)"
         )
 
     def view(self, connection: Connection, uid: int, group_id: str) -> View | None:
         """Return what a user sees of a group, None where they never were in it."""
-        row = connection.exec_driver_sql(self._view_sql, (uid, group_id)).one_or_none()
-        return None if row is None else View._make(row)
+        return self.views(connection, [(uid, group_id)]).get((uid, group_id))
 
-    def views(self, connection: Connection, pairs: Iterable[tuple[int, str]]) -> dict[tuple[int, str], View]:
+    def views(self, connection: Connection, pairs: Sequence[tuple[int, str]]) -> dict[tuple[int, str], View]:
         """Return the same for many."""
-        found = {pair: self.view(connection, *pair) for pair in pairs}
-        return {pair: view for pair, view in found.items() if view is not None}
+        if not pairs:
+            return {}
+        rows = connection.exec_driver_sql(self._views_sql, tuple(self._pairs.pack(pairs)))
+        return {(row[0], row[1]): View._make(row) for row in rows}
 
-    def rise(self, connection: Connection, view: View, mark: int) -> tuple[int, int]:
-        """Return how far the user's mark comes in one change on its way to ``mark``, and ``seen`` there."""
-        if view.group_type == GroupType.SYSTEM or view.is_quit or mark <= view.mark:
-            return mark, view.seen
-        if mark >= view.max_seq:
-            return mark, view.counted
-        if view.max_seq - mark <= STEP:
-            return mark, view.counted - self.between(connection, view, mark, view.max_seq)
-        mark = min(mark, view.mark + STEP)
-        return mark, view.seen + self.between(connection, view, view.mark, mark)
-
-    def between(self, connection: Connection, view: View, low: int, high: int) -> int:
-        """Count the messages with ``low`` < seq <= ``high`` that would be unread for the user."""
-        parameters = (view.group_id, low, high, view.uid, view.uid)
-        count: int = connection.exec_driver_sql(self._between_sql, parameters).scalar_one()
-        return count
+    def rise(self, connection: Connection, marks: Sequence[tuple[View, int]]) -> list[tuple[int, int]]:
+        """Return how far each user's mark comes in one change on its way to what is asked for, and ``seen`` there."""
+        risen: list[tuple[int, int]] = []
+        left: list[tuple[int, str, int, int, int]] = []
+        passed: list[tuple[int, str, int, int, int]] = []
+        for number, (view, mark) in enumerate(marks):
+            if view.group_type == GroupType.SYSTEM or view.is_quit or mark <= view.mark:
+                risen.append((mark, view.seen))
+            elif mark >= view.max_seq:
+                risen.append((mark, view.counted))
+            elif view.max_seq - mark <= STEP:
+                risen.append((mark, view.counted))
+                left.append((number, view.group_id, mark, view.max_seq, view.uid))
+            else:
+                reached = min(mark, view.mark + STEP)
+                risen.append((reached, view.seen))
+                passed.append((number, view.group_id, view.mark, reached, view.uid))
+        if spans := left + passed:
+            rows = connection.exec_driver_sql(self._between_sql, tuple(self._spans.pack(spans))).all()
+            sign = dict.fromkeys((number for number, *_ in left), -1)
+            for number, unread in rows:
+                reached, seen = risen[number]
+                risen[number] = reached, seen + sign.get(number, 1) * unread
+        return risen
 
     def among(self, connection: Connection, view: View, seq_ids: Sequence[int]) -> int:
         """Count those of ``seq_ids`` that are unread for the user."""
         if view.is_quit or view.group_type == GroupType.SYSTEM:
             return 0
-        parameters = (view.group_id, view.mark, f"[{','.join(map(str, seq_ids))}]", view.uid, view.uid)
+        parameters = (view.group_id, view.mark, self._array(seq_ids), view.uid, view.uid)
         count: int = connection.exec_driver_sql(self._among_sql, parameters).scalar_one()
         return count
 
@@ -137,3 +131,12 @@ class Unread:
         low = max(view.mark, view.at_seq - STEP)
         parameters = (view.group_id, low, view.at_seq, view.uid, f"%,{view.uid},%", view.uid)
         return connection.exec_driver_sql(self._mention_sql, parameters).scalar() or 0
+
+
+def _counts(uid: str, uid2: str) -> str:
+    """Return the condition that a message m after the user's mark is unread for them, who are named twice."""
+    return (
+        f"m.sender_id <> {uid} AND m.whether_non_count = 0 AND m.msg_status = 0"
+        f" AND NOT EXISTS (SELECT 1 FROM x_hidden AS h WHERE h.uid = {uid2} AND h.group_id = m.group_id"
+        " AND h.seq_id = m.seq_id)"
+    )

@@ -2,12 +2,15 @@
 
 from collections.abc import Collection, Sequence
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, text, update
 
 from imd.errors import TooLargeError
 from imd.storage.schema import x_block, x_conversation, x_group, x_user
 from imd.storage.transaction import Transaction
 from imd.wire.enums import SYSTEM_GROUP, GroupType
+
+_NEW_USER = text("INSERT INTO x_user (uid, first_seen, name) VALUES (:uid, :first_seen, :name) ON CONFLICT DO NOTHING")
+"""Another node may be doing it at the same time."""
 
 
 def remember_user(transaction: Transaction, uid: int, name: str) -> None:
@@ -18,7 +21,8 @@ def remember_user(transaction: Transaction, uid: int, name: str) -> None:
         if name not in ("", known):
             connection.execute(update(x_user).where(x_user.c.uid == uid).values(name=name))
         return
-    connection.execute(insert(x_user).values(uid=uid, first_seen=now, name=name))
+    if not connection.execute(_NEW_USER, {"uid": uid, "first_seen": now, "name": name}).rowcount:
+        return
     end = connection.execute(select(x_group.c.max_seq).where(x_group.c.group_id == SYSTEM_GROUP)).scalar_one()
     connection.execute(
         insert(x_conversation).values(
@@ -42,6 +46,8 @@ def clear_badge(transaction: Transaction, uid: int) -> None:
 def block(transaction: Transaction, uid: int, uids: Sequence[int], limit: int) -> None:
     """Add to a block list. Raises TooLargeError past ``limit``."""
     connection = transaction.connection
+    # The first write takes the row's lock, so that two nodes count one after the other.
+    connection.execute(update(x_user).where(x_user.c.uid == uid).values(uid=uid))
     already = set(blocked(connection, uid))
     fresh = [other for other in dict.fromkeys(uids) if other not in already]
     if len(already) + len(fresh) > limit:

@@ -1,6 +1,6 @@
 """The writer: what waits for the next group commit, within bounds, and who is told what became of it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -10,8 +10,9 @@ from twisted.python.failure import Failure
 from imd.batching import Batching, IReactor
 from imd.errors import RefusedError, UnavailableError
 from imd.ports.messages import Committed, Submission
-from imd.storage.checkpoint import Checkpoints
 from imd.storage.commit import Batch, Change, GroupCommit, Item
+from imd.storage.database import Database, Fault
+from imd.storage.outage import Outage
 from imd.storage.transaction import Transaction
 
 
@@ -27,21 +28,22 @@ class Writer:
     def __init__(
         self,
         reactor: IReactor,
+        database: Database,
         commit: GroupCommit,
-        checkpoints: Checkpoints,
         *,
         gap: float,
         max_pending: int,
         max_pending_bytes: int,
     ) -> None:
+        self._database = database
         self._commit = commit
-        self._checkpoints = checkpoints
         self._max_pending = max_pending
         self._max_pending_bytes = max_pending_bytes
         self._pending_bytes = 0
         self._batching: Batching[Item, Batch] = Batching(
             reactor, "imd-commit", self._work, self._done, self._failed, gap
         )
+        self.outage = Outage(reactor, self._probe)
         self.tell: Callable[[Sequence[Committed]], None] = _nobody
         self._is_stopping = False
         self._is_failing = False
@@ -54,6 +56,7 @@ class Writer:
         """Commit what waits, and answer it."""
         self._is_stopping = True
         await self._batching.stop()
+        self.outage.end()
 
     def append(self, submission: Submission) -> None:
         """Put a message into the next batch. Raises UnavailableError."""
@@ -63,13 +66,24 @@ class Writer:
         self._put(submission)
         self._pending_bytes += size
 
-    def change(self, run: Callable[[Transaction], Any]) -> "Deferred[Any]":
-        """Put a change into the next batch; fires with what it returns or raises. Raises UnavailableError."""
+    def change(self, groups: Collection[str], run: Callable[[Transaction], Any]) -> "Deferred[Any]":
+        """Put a change of these groups into the next batch; fires with what it returns or raises.
+
+        Raises UnavailableError.
+        """
         answer: Deferred[Any] = Deferred()
-        self._put(Change(run, answer))
+        self._put(Change(groups, run, answer))
         return answer
 
+    def _probe(self) -> None:
+        """Find out whether the database is back."""
+        if not self._is_stopping:
+            answer: Deferred[Any] = Deferred()
+            answer.addErrback(_nothing)  # it is told by the batch
+            self._batching.put(Change((), _nothing, answer))
+
     def _put(self, item: Item) -> None:
+        self.outage.check()
         if self._is_stopping:
             raise UnavailableError("this node is being stopped; send it again to another one")
         if len(self._batching) >= self._max_pending:
@@ -77,7 +91,7 @@ class Writer:
         self._batching.put(item)
 
     def _work(self, batch: list[Item]) -> Batch:
-        self._checkpoints.finish(self._commit.connection)
+        self._database.between(self._commit.connection)
         return self._commit(batch)
 
     def _done(self, batch: list[Item], result: Batch) -> None:
@@ -85,6 +99,8 @@ class Writer:
         if self._is_failing:
             self._is_failing = False
             self._log.info("the store works again")
+        if self.outage.is_on:
+            self.outage.end()
         self._tell(result.committed)
         for answer, value in result.changes:
             if isinstance(value, RefusedError):
@@ -100,6 +116,8 @@ class Writer:
         if not self._is_failing:  # once, not for every batch while the disk is full
             self._is_failing = True
             self._log.error("the store failed, senders get UNAVAILABLE: {reason}", reason=failure.getErrorMessage())
+        if failure.value is not None and self._database.fault(failure.value) is Fault.LOST:
+            self.outage.begin()
         error = UnavailableError("the store failed; send it again later")
         self._tell([Committed(item, error) for item in batch if isinstance(item, Submission)])
         for item in batch:
@@ -115,3 +133,7 @@ class Writer:
 
 def _nobody(_committed: Sequence[Committed]) -> None:
     """Stand in until somebody wants to be told."""
+
+
+def _nothing(_: object) -> None:
+    """Change nothing."""

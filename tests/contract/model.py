@@ -132,10 +132,10 @@ class Model:
             self.members.discard(uid)
             self.conversations[uid, self.group_id].frozen_at = seq_id
 
-    def msg_id(self, group_id: str, seq_id: int) -> str:
-        """Return the id of a message, nothing for a control message or none."""
-        stream = self.messages.get(group_id, [])
-        return stream[seq_id - 1].msg_id if 0 < seq_id <= len(stream) else ""
+    def msg_id(self, group_id: str, back: int) -> str:
+        """Return the id of one of the newest messages, "none" where there are not so many."""
+        ids = [message.msg_id for message in reversed(self.messages.get(group_id, [])) if message.msg_id]
+        return ids[back] if 0 <= back < len(ids) else "none"
 
     def max_seq(self, uid: int, group_id: str) -> int:
         frozen_at = self.conversations[uid, group_id].frozen_at

@@ -60,11 +60,11 @@ class Place(Protocol):
 class Subject:
     """An open store, and what it has told: ``batches`` as they were committed."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Place, first_id: int = 1) -> None:
         self.time = Time()
         self.batches: list[Sequence[Committed]] = []
         self._place = place
-        self._numbers = itertools.count(1)
+        self._numbers = itertools.count(first_id)
         self._waiting: dict[int, Deferred[Outcome]] = {}
         self.store: Any = None
         self.check: CheckSend = lambda *_: None

@@ -1,12 +1,13 @@
 """IPresence: at most one session for each (uid, client_type)."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 
 from pytest_twisted import ensureDeferred
 from twisted.internet.defer import Deferred
 from zope.interface.verify import verifyObject
 
-from imd.ports.presence import IPresence, Location
+from imd.ports.presence import Entry, IPresence, Location
 
 HERE, THERE = Location("imd1", "s1"), Location("imd2", "s2")
 LAST = 999
@@ -20,13 +21,15 @@ class Changes:
         self._presence = presence
         self._uids: list[int] = []
         self._complete: Deferred[None] = Deferred()
+        self._client_types = itertools.count()
         presence.on_change(self._changed)
 
     async def told(self) -> list[int]:
-        """Return what has been told so far."""
-        await self._presence.login(LAST, 11, HERE)
+        """Return what has been told since this was last asked."""
+        await self._presence.login(LAST, next(self._client_types), THERE)  # the last that is told from that node
         await self._complete
-        return self._uids
+        self._complete, uids, self._uids = Deferred(), self._uids, []
+        return uids
 
     def _changed(self, uid: int) -> None:
         if uid == LAST:
@@ -126,22 +129,59 @@ async def test_nobody_asked_for_is_nobody_told(presence: IPresence) -> None:
 
 
 @ensureDeferred
+async def test_the_nodes_are_told_of_those_who_are_online(presence: IPresence) -> None:
+    await presence.login(1, 11, HERE)
+    await presence.login(1, 20, THERE)
+    await presence.login(2, 11, THERE)
+    await presence.login(3, 11, HERE)
+    await presence.login(3, 20, HERE)
+    await presence.login(4, 11, HERE)
+    await presence.logout(4, 11, HERE)
+    found = await presence.nodes([1, 2, 3, 4, 5])
+    assert {uid: set(nodes) for uid, nodes in found.items()} == {1: {"imd1", "imd2"}, 2: {"imd2"}, 3: {"imd1"}}
+
+
+@ensureDeferred
+async def test_of_nobody_asked_for_there_are_no_nodes(presence: IPresence) -> None:
+    assert dict(await presence.nodes([])) == {}
+
+
+@ensureDeferred
+async def test_presence_can_be_used(presence: IPresence) -> None:
+    assert presence.is_connected
+
+
+@ensureDeferred
+async def test_who_is_registered_anew_has_lost_nothing(presence: IPresence) -> None:
+    await presence.login(1, 11, HERE)
+    assert list(await presence.register([Entry(1, 11, HERE.session_id)])) == []
+    assert await presence.locations(1) == {11: HERE}
+    assert list(await presence.check()) == []
+
+
+@ensureDeferred
 async def test_every_new_client_type_is_a_change_and_every_one_that_goes(presence: IPresence) -> None:
     changes = Changes(presence)
     await presence.login(1, 11, HERE)
+    assert await changes.told() == [1]
     await presence.login(2, 11, HERE)
     await presence.login(1, 20, THERE)
+    assert sorted(await changes.told()) == [1, 2]
     await presence.logout(2, 11, HERE)
+    assert await changes.told() == [2]
     await presence.logout(1, 11, HERE)
-    assert await changes.told() == [1, 2, 1, 2, 1]
+    assert await changes.told() == [1]
+    await presence.logout(1, 20, THERE)
+    assert await changes.told() == [1]
 
 
 @ensureDeferred
 async def test_a_login_that_replaces_one_of_the_same_kind_is_no_change(presence: IPresence) -> None:
     changes = Changes(presence)
     await presence.login(1, 11, HERE)
-    await presence.login(1, 11, THERE)
     assert await changes.told() == [1]
+    await presence.login(1, 11, THERE)
+    assert await changes.told() == []
 
 
 @ensureDeferred
@@ -149,10 +189,11 @@ async def test_a_logout_that_takes_nobody_out_is_no_change(presence: IPresence) 
     changes = Changes(presence)
     await presence.login(1, 11, HERE)
     await presence.login(1, 11, THERE)
+    assert await changes.told() == [1]
     await presence.logout(1, 11, HERE)
     await presence.logout(1, 20, THERE)
     await presence.logout(2, 11, THERE)
-    assert await changes.told() == [1]
+    assert await changes.told() == []
 
 
 @ensureDeferred

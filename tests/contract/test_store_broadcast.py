@@ -36,7 +36,7 @@ async def unread(subject: Subject, uid: int) -> int:
 
 def written(subject: Subject) -> list[Any]:
     """Return what no port shows: every user's row of the stream, and all inboxes."""
-    with subject.store._engine.connect() as connection:
+    with subject.store._database.engine.connect() as connection:
         rows = connection.exec_driver_sql("SELECT * FROM x_conversation WHERE uid <> 7 ORDER BY uid").all()
         return [rows, connection.exec_driver_sql("SELECT * FROM x_inbox").all()]
 

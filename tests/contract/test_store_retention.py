@@ -51,7 +51,7 @@ async def listed(subject: Subject, uid: int, since: int = 0) -> dict[str, ImGrou
 
 def rows(subject: Subject, table: str) -> list[Any]:
     """Return what no port shows: the keys of all rows of a table."""
-    with subject.store._engine.connect() as connection:
+    with subject.store._database.engine.connect() as connection:
         return list(connection.exec_driver_sql(f"SELECT uid, group_id, seq_id FROM {table} ORDER BY 1, 2, 3"))
 
 
@@ -299,10 +299,10 @@ class TestBroadcasts:
         await subject.store.remember_user(5, "")
         await broadcast(subject, 3)
         query = "SELECT * FROM x_conversation WHERE uid = 5"
-        with subject.store._engine.connect() as connection:
+        with subject.store._database.engine.connect() as connection:
             before = connection.exec_driver_sql(query).all()
         assert await drop_all(subject, SYSTEM_GROUP) == [3]
-        with subject.store._engine.connect() as connection:
+        with subject.store._database.engine.connect() as connection:
             assert connection.exec_driver_sql(query).all() == before
         assert (await listed(subject, 5, subject.time.ms))[SYSTEM_GROUP].unread == 0
 

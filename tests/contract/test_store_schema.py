@@ -1,4 +1,4 @@
-"""The SQL store: its migrations make what its schema says, and a database that can't be used is told of."""
+"""The SQL store on SQLite: its migrations make what its schema says, and a database that can't be used is told of."""
 
 import sqlite3
 from contextlib import closing
@@ -17,7 +17,7 @@ from twisted.internet.task import deferLater
 
 from imd.errors import StartError
 from imd.storage import checkpoint
-from imd.storage.engine import BUSY_MS
+from imd.storage.checkpoint import BUSY_MS
 from imd.storage.schema import metadata
 
 from .conftest import SqlitePlace
@@ -25,9 +25,15 @@ from .subject import Subject, Time
 
 
 @pytest.fixture
+def place(tmp_path: Path) -> SqlitePlace:
+    """A file that is not there yet."""
+    return SqlitePlace(tmp_path)
+
+
+@pytest.fixture
 def file(tmp_path: Path) -> Path:
     """A database that one start has made."""
-    SqlitePlace(tmp_path).open(Time())._engine.dispose()
+    SqlitePlace(tmp_path).open(Time())._database.engine.dispose()
     return tmp_path / "imd.sqlite"
 
 
@@ -68,7 +74,7 @@ def test_a_commit_is_on_the_disk_before_it_returns(tmp_path: Path) -> None:
     assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2  # FULL
     assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
     store._commit.close()
-    store._engine.dispose()
+    store._database.engine.dispose()
 
 
 def test_a_file_that_is_no_database_is_told_of(tmp_path: Path) -> None:
@@ -87,7 +93,7 @@ def test_a_database_of_a_later_release_is_told_of_and_left_alone(file: Path) -> 
     engine = create_engine(f"sqlite:///{file}")
     with engine.begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
-    with pytest.raises(StartError, match="can't be upgraded"):
+    with pytest.raises(StartError, match="is of version 9999"):
         SqlitePlace(file.parent).open(Time())
     with engine.connect() as connection:
         assert connection.execute(text("SELECT version_num FROM alembic_version")).scalar() == "9999"
@@ -137,7 +143,7 @@ async def test_a_full_disk_does_not_end_the_copying_of_the_log(
     monkeypatch.setattr(checkpoint, "EVERY_SECONDS", 0.01)
     monkeypatch.setattr(checkpoint, "START_FRAMES", 100)
     await subject.reopen()
-    checkpoints = subject.store._checkpoints
+    checkpoints = subject.store._database._checkpoints
     engine, rounds = checkpoints._engine, SimpleQueue[str]()
 
     class FullDisk:

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from pytest_twisted import ensureDeferred
+from sqlalchemy import text
 
 from imd.errors import TooLargeError
 
@@ -12,9 +13,9 @@ from .subject import START, Subject
 
 def row(subject: Subject, uid: int) -> Any:
     """Return what no port shows: when a user was first seen, and from when on their badge counts."""
-    with subject.store._engine.connect() as connection:
-        query = "SELECT first_seen, badge_from FROM x_user WHERE uid = ?"
-        return connection.exec_driver_sql(query, (uid,)).one_or_none()
+    with subject.store._database.engine.connect() as connection:
+        query = text("SELECT first_seen, badge_from FROM x_user WHERE uid = :uid")
+        return connection.execute(query, {"uid": uid}).one_or_none()
 
 
 class TestRemembering:

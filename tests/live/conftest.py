@@ -5,8 +5,10 @@ from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
+import pytest_twisted
 
 from .bystanders import Bystanders
+from .cluster import Cluster
 from .daemon import Daemon
 from .device import ANDROID, LINUX, MAC, Device
 from .peer import Peer
@@ -18,6 +20,7 @@ _uids = itertools.count(1001)
 StartDaemon = Callable[..., Daemon]
 LogIn = Callable[..., Awaitable[Device]]
 LogInThree = Callable[[Daemon], Awaitable[Three]]
+LogInBoth = Callable[[], Awaitable[User]]
 NewUid = Callable[[], int]
 
 
@@ -44,6 +47,30 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
         yield daemon.start()
     finally:
         daemon.close()
+
+
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Cluster]:
+    """Two nodes with the module's SETTINGS, shared by its tests."""
+    with Cluster(tmp_path_factory.mktemp("cluster"), getattr(request.module, "SETTINGS", {})) as cluster:
+        yield cluster
+
+
+@pytest_twisted.async_fixture
+async def cluster(servers: Cluster) -> Cluster:
+    """Those two, once they reach each other."""
+    return await servers.joined()
+
+
+@pytest.fixture
+def log_in_both(cluster: Cluster, log_in: LogIn, new_uid: NewUid) -> LogInBoth:
+    """Logs a user in: with the phone on the first node, at the desk on the second one."""
+
+    async def log_in_both() -> User:
+        uid = new_uid()
+        return User(await log_in(cluster.one, uid, ANDROID), await log_in(cluster.two, uid, MAC))
+
+    return log_in_both
 
 
 @pytest.fixture

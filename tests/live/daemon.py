@@ -113,7 +113,8 @@ class Daemon:
 
     def token(self, uid: int, *, seconds: float = 3600, is_admin: bool = False, name: str = "") -> str:
         """Return a login token, as whoever holds the daemon's secret makes one."""
-        secret = (self.data / "token.secret").read_bytes().strip()
+        shared = self._variables.get("IMD_SSO_SECRET_FILE")
+        secret = (Path(shared) if shared else self.data / "token.secret").read_bytes().strip()
         return issue(secret, uid, time.time(), seconds, is_admin=is_admin, name=name)
 
     def inbox(self, uid: int) -> list[tuple[str, int]]:

@@ -71,12 +71,21 @@ class PlaceTests(ConfigTestCase):
     def test_the_secret_and_the_database_lie_in_the_data_folder(self) -> None:
         config = load(None, {"server.data": "d"}, {})
         assert config.secret_file == Path("d/token.secret")
-        assert config.database == Path("d/imd.sqlite")
+        assert (config.database, config.database_url) == (Path("d/imd.sqlite"), "sqlite:///d/imd.sqlite")
+        assert config.is_on_sqlite
 
     def test_the_secret_and_the_database_can_lie_elsewhere(self) -> None:
         environ = {"IMD_SSO_SECRET_FILE": "/s", "IMD_STORAGE_URL": "sqlite:////var/x.db"}
         config = load(None, {}, environ)
         assert (config.secret_file, config.database) == (Path("/s"), Path("/var/x.db"))
+        assert config.database_url == "sqlite:////var/x.db"
+        assert config.is_on_sqlite
+
+    def test_the_database_can_be_a_postgresql(self) -> None:
+        url = "postgresql://imd:hunter2@db/imd?sslmode=require"
+        config = load(None, {}, {"IMD_STORAGE_URL": url})
+        assert config.database_url == url
+        assert not config.is_on_sqlite
 
 
 class ComplaintTests(ConfigTestCase):
@@ -163,7 +172,7 @@ class ComplaintTests(ConfigTestCase):
         assert "[gateway] idle_seconds is 5 and heartbeat_seconds 5" in said
 
     def test_another_database_or_presence_is_refused_without_telling_its_password(self) -> None:
-        for section, url in (("storage", "postgresql://imd:hunter2@db/imd"), ("presence", "redis://:hunter2@cache")):
+        for section, url in (("storage", "mysql://imd:hunter2@db/imd"), ("presence", "memcached://:hunter2@cache")):
             said = self.complaint(f"[{section}]\nurl = '{url}'")
             assert f"[{section}] url is a {url.partition(':')[0]} address, where" in said
             assert "hunter2" not in said

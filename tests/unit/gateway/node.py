@@ -16,6 +16,7 @@ from imd.gateway.factory import Gateway
 from imd.gateway.limits import Limits
 from imd.gateway.outbox import Outbox
 from imd.gateway.protocol import Connection
+from imd.gateway.proxied import ProxiedGateway
 from imd.gateway.sessions import Session, Sessions
 from imd.model import Identity
 from imd.ports.delivery import ISession, Push
@@ -62,6 +63,11 @@ class Node:
         """Return a client with a plain socket of which the system takes ``room`` bytes before the client reads."""
         return Client(self, Socket(self.clock, room), IPv4Address("TCP", "127.0.0.1", 1))
 
+    def dial_through_balancer(self) -> "Client":
+        """Return a client with a plain socket of the balancer 192.0.2.250, which has sent no header yet."""
+        socket = Socket(self.clock, 1_000_000)
+        return Client(self, socket, IPv4Address("TCP", "192.0.2.250", 1), ProxiedGateway(self.gateway))
+
     def push(self, seq_id: int, *uids: int, text: str = "", group_id: str = "g") -> Push:
         """Push a message to ``uids``."""
         body = ImMsg(group_id=group_id, seq_id=seq_id, msg_body=text).SerializeToString()
@@ -103,10 +109,12 @@ class Node:
 class Client:
     """One client, as seen from the server's end of its connection."""
 
-    def __init__(self, node: Node, transport: Any, address: IAddress) -> None:
+    def __init__(
+        self, node: Node, transport: Any, address: IAddress, factory: Gateway | ProxiedGateway | None = None
+    ) -> None:
         self.node = node
         self.transport = transport
-        built = node.gateway.buildProtocol(address)
+        built = (factory or node.gateway).buildProtocol(address)
         self.is_refused = built is None
         self._decoder = Decoder()
         self._trace_id = 0

@@ -7,6 +7,7 @@ from twisted.logger import LogLevel, capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
+from imd.ports.presence import Location
 from imd.wire.results import KickReason, Result
 
 from .node import Client, Node
@@ -74,7 +75,7 @@ class Leaving(SynchronousTestCase):
 
     def test_a_kicked_session_is_told_of_too(self) -> None:
         client = self.node.connect().login(1)
-        self.node.sessions.kick(client.session.session_id, KickReason.ADMIN, "")
+        self.node.sessions.kick(Location("here", client.session.session_id), KickReason.ADMIN, "")
         client.leave()
         assert self.node.closed == [client.session]
 

@@ -13,6 +13,7 @@ from imd.gateway.outbox import Outbox
 from imd.gateway.sessions import Session, Sessions
 from imd.model import Identity
 from imd.ports.delivery import Acknowledged, IDelivery, ISession, Push
+from imd.ports.presence import Location
 from imd.wire.bodies import Error, ImMsg, IssueReceipt, KickNotice
 from imd.wire.commands import Command
 from imd.wire.packet import ACK, DEFLATE, DEFLATE_FROM, Decoder, Packet, encode, inflate
@@ -116,7 +117,7 @@ class Told(SessionsTestCase):
 
     def test_one_session_can_be_left_out(self) -> None:
         origin, desktop = self.login(1, 11), self.login(1, 20)
-        assert self.sessions.tell(Command.IM_SEND_MSG, self.body, [1], origin) == 1
+        assert self.sessions.tell(Command.IM_SEND_MSG, self.body, [1], [origin]) == 1
         assert self.sent(origin) == []
         assert len(self.sent(desktop)) == 1
 
@@ -129,7 +130,7 @@ class Told(SessionsTestCase):
     def test_for_who_is_not_here_it_goes_nowhere(self) -> None:
         origin = self.login(1)
         assert self.sessions.tell(Command.ISSUE_RECEIPT, self.body, [99]) == 0
-        assert self.sessions.tell(Command.ISSUE_RECEIPT, self.body, [1], origin) == 0
+        assert self.sessions.tell(Command.ISSUE_RECEIPT, self.body, [1], [origin]) == 0
 
     def test_it_is_encoded_once_and_never_has_the_trace_id_of_a_push(self) -> None:
         phone, desktop = self.login(1, 11), self.login(1, 20)
@@ -290,7 +291,7 @@ class Registry(SessionsTestCase):
 
     def test_a_kick_tells_the_client_why_and_closes(self) -> None:
         phone, desktop = self.login(1, 11), self.login(1, 20)
-        assert self.sessions.kick("1/11", KickReason.REPLACED, "bye") is True
+        assert self.sessions.kick(Location("here", "1/11"), KickReason.REPLACED, "bye") is True
         (packet,) = self.sent(phone)
         assert (packet.command, packet.flags) == (Command.USER_KICK, 0)
         assert KickNotice.FromString(packet.body) == KickNotice(reason=KickReason.REPLACED, message="bye")
@@ -300,12 +301,12 @@ class Registry(SessionsTestCase):
 
     def test_a_kicked_session_gets_no_more_pushes(self) -> None:
         session = self.login(1)
-        self.sessions.kick("1/11", KickReason.ADMIN, "")
+        self.sessions.kick(Location("here", "1/11"), KickReason.ADMIN, "")
         self.push(1, 1)
         assert [packet.command for packet in self.sent(session)] == [Command.USER_KICK]
 
     def test_a_kick_of_a_session_that_is_not_here_says_so(self) -> None:
-        assert self.sessions.kick("elsewhere", KickReason.ADMIN, "") is False
+        assert self.sessions.kick(Location("here", "elsewhere"), KickReason.ADMIN, "") is False
 
     def test_the_newer_of_two_sessions_of_one_kind_survives_the_removal_of_the_older(self) -> None:
         older = self.login(1)

@@ -298,12 +298,6 @@ class Committing(ChatTestCase):
         assert not self.outbox.is_held
         assert len(self.flushLoggedErrors(ConnectionDone)) == 1
 
-    def test_a_push_again_reaches_one_user(self) -> None:
-        friend, other = self.login(2), self.login(3)
-        self.chat.push_again(ImMsg(msg_id="m1", group_id=GROUP, seq_id=8), 2)
-        assert self.pushes(friend) == [8]
-        assert self.sent(other) == []
-
 
 class Passthrough(ChatTestCase):
     """Brought to who is online now, and forgotten."""

@@ -42,7 +42,7 @@ class Table(LogicTestCase):
         sso: Any = None
         presence = MemoryPresence()
         watch = PresenceWatch(clock, presence, store, grace=5.0, delay=0.05, max_watched=500)
-        notices = Notices(clock, store, store, sessions, self.now, keep_ms=1000, delay=0.05)
+        notices = Notices(clock, store, store, presence, sessions, self.now, keep_ms=1000, delay=0.05)
         services = Services(
             login=Login(sso, presence, store, sessions, self.now, lambda: "s", UserLoginAck(), watch.closed),
             chat=Chat(store, sessions, MembersCache(1), Broadcasts(clock, sessions, 1000)),

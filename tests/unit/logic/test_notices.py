@@ -11,6 +11,8 @@ from imd.gateway.sessions import Session
 from imd.logic import notices
 from imd.logic.notices import MAX_ACKS, MAX_PAYLOAD, PURGE_PAUSE, PURGE_SECONDS, PURGE_STEP, Notices, Sent
 from imd.ports.notices import INoticeStore, Kept, NoticeAck
+from imd.ports.presence import Location
+from imd.presence.memory import MemoryPresence
 from imd.wire.bodies import CleanPushCount, Empty, NoticeMsg, NoticeMsgAck, PullNotice, UserData
 from imd.wire.commands import Command
 
@@ -73,9 +75,16 @@ class NoticesTestCase(LogicTestCase):
     def setUp(self) -> None:
         super().setUp()
         self.board = Board()
+        self.presence = MemoryPresence()
         self.notices = Notices(
-            self.clock, self.board, self.store, self.sessions, self.now, keep_ms=KEEP_MS, delay=DELAY
+            self.clock, self.board, self.store, self.presence, self.sessions, self.now, keep_ms=KEEP_MS, delay=DELAY
         )
+
+    def login(self, uid: int, client_type: int = 11, name: str = "", is_admin: bool = False) -> Session:
+        """Return a session of ``uid``, who is online from here on."""
+        session = super().login(uid, client_type, name, is_admin)
+        self.wait(self.presence.login(uid, client_type, Location("here", session.session_id)))
+        return session
 
     def pushed(self, session: Session) -> list[NoticeMsg]:
         """Return the notices that were sent to a session."""
@@ -114,7 +123,7 @@ class Sending(NoticesTestCase):
     def test_it_says_of_each_what_became_of_it(self) -> None:
         phone = self.login(1)
         away, had, unknown = self.login(2), self.login(4), self.login(5)
-        self.sessions.remove(away)
+        self.wait(self.presence.logout(2, 11, Location("here", away.session_id)))
         self.board.outcome = Kept([(NoticeMsg(notice_id="n"), [1, 2, 3])], [4], [5])
         sent = self.wait(self.notices.send(NoticeMsg(notice_id="n"), [1, 2, 3, 4, 5]))
         assert sent == Sent(pushed=(1,), kept=(2, 3), acknowledged=(4,), unknown=(5,))

@@ -6,6 +6,14 @@ from alembic import op
 revision = "0001"
 down_revision = None
 
+KEY = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+"""Compared byte by byte, whatever the locale of the database."""
+
+OFTEN_UPDATED = {"fillfactor": 50}
+"""Room in each page for the next versions of its rows, so that no index has to learn of them."""
+
+OFTEN_DELETED = {"autovacuum_vacuum_threshold": 10_000, "autovacuum_vacuum_scale_factor": 0.01}
+
 
 def upgrade() -> None:
     """Make every table."""
@@ -19,7 +27,7 @@ def upgrade() -> None:
     op.create_table(
         "x_conversation",
         sa.Column("uid", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.Column("group_id", sa.Text(), autoincrement=False, nullable=False),
+        sa.Column("group_id", KEY, autoincrement=False, nullable=False),
         sa.Column("group_type", sa.SmallInteger(), server_default="0", nullable=False),
         sa.Column("init_seq", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("max_seq", sa.BigInteger(), server_default="0", nullable=False),
@@ -36,11 +44,12 @@ def upgrade() -> None:
         sa.Column("update_time", sa.BigInteger(), server_default="0", nullable=False),
         sa.PrimaryKeyConstraint("uid", "group_id"),
         sqlite_with_rowid=False,
+        postgresql_with=OFTEN_UPDATED,
     )
     op.create_index("x_conversation_group", "x_conversation", ["group_id", "uid"], unique=False)
     op.create_table(
         "x_group",
-        sa.Column("group_id", sa.Text(), autoincrement=False, nullable=False),
+        sa.Column("group_id", KEY, autoincrement=False, nullable=False),
         sa.Column("group_type", sa.SmallInteger(), server_default="0", nullable=False),
         sa.Column("group_name", sa.Text(), server_default="", nullable=False),
         sa.Column("avatar", sa.Text(), server_default="", nullable=False),
@@ -57,11 +66,12 @@ def upgrade() -> None:
         sa.Column("update_time", sa.BigInteger(), server_default="0", nullable=False),
         sa.PrimaryKeyConstraint("group_id"),
         sqlite_with_rowid=False,
+        postgresql_with=OFTEN_UPDATED,
     )
     op.create_table(
         "x_hidden",
         sa.Column("uid", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.Column("group_id", sa.Text(), autoincrement=False, nullable=False),
+        sa.Column("group_id", KEY, autoincrement=False, nullable=False),
         sa.Column("seq_id", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("hidden_time", sa.BigInteger(), server_default="0", nullable=False),
         sa.PrimaryKeyConstraint("uid", "group_id", "seq_id"),
@@ -70,16 +80,17 @@ def upgrade() -> None:
     op.create_table(
         "x_inbox",
         sa.Column("uid", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.Column("group_id", sa.Text(), autoincrement=False, nullable=False),
+        sa.Column("group_id", KEY, autoincrement=False, nullable=False),
         sa.Column("seq_id", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.PrimaryKeyConstraint("uid", "group_id", "seq_id"),
         sqlite_with_rowid=False,
+        postgresql_with=OFTEN_DELETED,
     )
     op.create_table(
         "x_message",
-        sa.Column("group_id", sa.Text(), autoincrement=False, nullable=False),
+        sa.Column("group_id", KEY, autoincrement=False, nullable=False),
         sa.Column("seq_id", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.Column("msg_id", sa.Text(), nullable=False),
+        sa.Column("msg_id", KEY, nullable=False),
         sa.Column("msg_type", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("msg_body", sa.Text(), server_default="", nullable=False),
         sa.Column("send_time", sa.BigInteger(), server_default="0", nullable=False),
@@ -105,7 +116,7 @@ def upgrade() -> None:
     op.create_table(
         "x_notice",
         sa.Column("uid", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.Column("notice_id", sa.Text(), autoincrement=False, nullable=False),
+        sa.Column("notice_id", KEY, autoincrement=False, nullable=False),
         sa.Column("notice_type", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("payload", sa.LargeBinary(), nullable=False),
         sa.Column("sender", sa.Text(), server_default="", nullable=False),
@@ -117,7 +128,7 @@ def upgrade() -> None:
     op.create_index("x_notice_expire_time", "x_notice", ["expire_time"], unique=False)
     op.create_table(
         "x_upstream",
-        sa.Column("queue", sa.Text(), autoincrement=False, nullable=False),
+        sa.Column("queue", KEY, autoincrement=False, nullable=False),
         sa.Column("id", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("uid", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("message_id", sa.Text(), server_default="", nullable=False),

@@ -6,6 +6,8 @@ from alembic import op
 revision = "0002"
 down_revision = "0001"
 
+KEY = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+
 
 def upgrade() -> None:
     """Add the columns, and fill them from the messages that are there."""
@@ -32,7 +34,7 @@ def upgrade() -> None:
         "x_notice",
         sa.Column("uid", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("send_time", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.Column("notice_id", sa.Text(), autoincrement=False, nullable=False),
+        sa.Column("notice_id", KEY, autoincrement=False, nullable=False),
         sa.Column("notice_type", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("payload", sa.LargeBinary(), nullable=False),
         sa.Column("sender", sa.Text(), server_default="", nullable=False),

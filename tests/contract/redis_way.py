@@ -1,0 +1,48 @@
+"""A way to a Redis that tests cut."""
+
+from pathlib import Path
+from typing import Any
+
+from twisted.internet import reactor
+from twisted.internet.endpoints import serverFromString
+from twisted.protocols.portforward import ProxyFactory
+
+from .redis_server import RedisServer
+
+
+class Way:
+    """A way to Redis through a port of its own, which can be closed and opened; over TLS where a folder is named."""
+
+    def __init__(self, redis: RedisServer, port: int = 0, tls: Path | None = None) -> None:
+        self._redis = redis
+        self._number = port
+        self._tls = tls
+        self._port: Any = None
+        self._open: list[Any] = []
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self._number}"
+
+    async def open(self) -> None:
+        factory = ProxyFactory("127.0.0.1", self._redis.port)
+        factory.noisy = False
+        build = factory.buildProtocol
+
+        def remember(address: Any) -> Any:
+            protocol = build(address)
+            self._open.append(protocol)
+            return protocol
+
+        factory.buildProtocol = remember
+        kind = "tcp" if self._tls is None else "ssl"
+        keys = "" if self._tls is None else f":privateKey={self._tls / 'key.pem'}:certKey={self._tls / 'cert.pem'}"
+        endpoint = serverFromString(reactor, f"{kind}:{self._number}:interface=127.0.0.1{keys}")
+        self._port = await endpoint.listen(factory)
+        self._number = self._port.getHost().port
+
+    async def close(self) -> None:
+        await self._port.stopListening()
+        for protocol in self._open:
+            protocol.transport.loseConnection()
+        self._open.clear()

@@ -1,0 +1,5 @@
+"""`imctl nodes` over a real Redis and real nodes."""
+
+
+
+

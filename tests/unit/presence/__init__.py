@@ -1,0 +1,1 @@
+"""Tests of the way between nodes, without any network."""

@@ -43,8 +43,9 @@ class RedisPresence:
     """IPresence for nodes that share a Redis; scripts.py tells how it lies there.
 
     A node's entries count while it holds its lease: ``lease`` seconds, renewed every ``renew``. ``token`` tells this
-    run of the node from all others, which ``others`` names as far as is known. Changes gather for ``gather`` seconds before the other nodes are told. ``prefix``
-    begins every key and channel. The link is to be started after this is made, and stopped after ``stop``.
+    run of the node from all others, which ``others`` names as far as is known. Changes gather for ``gather`` seconds
+    before the other nodes are told. ``prefix`` begins every key and channel. The link is to be started after this is
+    made, and stopped after ``stop``.
     """
 
     _log = Logger(namespace="imd.presence")

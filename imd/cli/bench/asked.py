@@ -31,6 +31,10 @@ class Limit:
         value = outcome.figures().get(self.figure)
         return value is not None and value <= self.at_most
 
+    def is_open(self, outcome: Outcome) -> bool:
+        """Tell whether the outcome has no such figure, since it could not be measured."""
+        return self.figure not in outcome.figures()
+
 
 def table(seconds: float) -> dict[Work, tuple[Limit, ...]]:
     """Return every work, in the order they are reported, with its limits; each lasts about ``seconds``.

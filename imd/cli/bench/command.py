@@ -47,8 +47,8 @@ def _measured(works: Callable[..., list[Work]]) -> Callable[..., None]:
     @click.option(
         "--as-configured",
         is_flag=True,
-        help="With --cluster: start no PostgreSQL and no Redis, but use those of [storage] url and [presence] url,"
-        " which are left alone otherwise.",
+        help="With --cluster: start no PostgreSQL and no Redis, but use those of [storage] url and [presence] url"
+        " (IMD_STORAGE_URL, IMD_PRESENCE_URL), which count for nothing otherwise.",
     )
     @click.option("--json", is_flag=True, help="Print one JSON object.")
     @configured

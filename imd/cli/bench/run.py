@@ -74,12 +74,15 @@ def leave_in_order() -> None:
 
 def _run(target: Callable[[], Target], works: Sequence[Work], outcomes: list[Outcome]) -> None:
     terminal = Console(stderr=True)
+    first = target()
     with (
-        cores_apart(processes(target())) as apart,
+        cores_apart(processes(first)) as apart,
         Progress(console=terminal, disable=not terminal.is_terminal, refresh_per_second=4) as progress,
     ):
         if not apart:
             terminal.print("Server and load share their cores: the figures show less than the daemon can do.")
+        elif first.others:
+            terminal.print("The load has one core, all else shares another: what counts is the CPU, not the speed.")
         for work in works:
             task = progress.add_task(work.label, total=None)
 

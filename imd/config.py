@@ -121,6 +121,23 @@ class Groups(Struct, frozen=True, kw_only=True):
     receipt_members: Annotated[int, Meta(ge=0, le=100_000)] = 100
 
 
+class Http(Struct, frozen=True, kw_only=True):
+    """The API for business servers and operators; off where ``listen`` is empty."""
+
+    listen: Annotated[
+        tuple[_Text, ...], Meta(description="a list of endpoint strings, such as tcp:7680:interface=127.0.0.1")
+    ] = ()
+    operations_listen: Annotated[
+        tuple[_Text, ...], Meta(description="a list of endpoint strings, such as tcp:7681:interface=127.0.0.1")
+    ] = ()
+    max_body: Annotated[int, Meta(ge=_KIB, le=64 * _KIB * _KIB)] = 1024 * _KIB
+    max_connections: Annotated[int, Meta(ge=1, le=100_000)] = 200
+    request_seconds: _Seconds = 10.0
+    answer_seconds: _Seconds = 10.0
+    requests_per_second: Annotated[int, Meta(ge=1, le=1_000_000)] = 1000
+    traced_pushes: Annotated[int, Meta(ge=0, le=10_000_000)] = 20_000
+
+
 class Config(Struct, frozen=True, kw_only=True):
     """Everything that can be set; conf/imd.toml tells each key. Durations are in the unit their name ends with."""
 
@@ -133,6 +150,7 @@ class Config(Struct, frozen=True, kw_only=True):
     messages: Messages = field(default_factory=Messages)
     notices: Notices = field(default_factory=Notices)
     groups: Groups = field(default_factory=Groups)
+    http: Http = field(default_factory=Http)
 
     @property
     def data(self) -> Path:
@@ -186,7 +204,7 @@ def load(config_file: Path | None, overrides: Mapping[str, object], environ: Map
             raise ConfigError(f"The variable {name} is unknown{_nearest(name, _VARIABLES)}")
         section, key = _VARIABLES[name]
         text = environ[name]
-        value = text.split() if key == "listen" else text
+        value = text.split() if key.endswith("listen") else text
         values[section][key] = _checked(section, key, value, f"The variable {name}", strict=False)
     for dotted, value in overrides.items():
         section, _, key = dotted.partition(".")

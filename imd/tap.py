@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 import uuid
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -30,6 +30,9 @@ from imd.gateway.limits import Limits
 from imd.gateway.outbox import Outbox
 from imd.gateway.proxied import ProxiedGateway
 from imd.gateway.sessions import Sessions
+from imd.http.servers import HttpLimits, HttpServers
+from imd.http.statistics import Figure
+from imd.http.table import Services as ApiServices
 from imd.logic.broadcasts import Broadcasts
 from imd.logic.chat import Chat
 from imd.logic.commands import Services, acks, routes
@@ -39,19 +42,22 @@ from imd.logic.login import Login
 from imd.logic.members import MembersCache
 from imd.logic.notices import Notices
 from imd.logic.presence import PresenceWatch
+from imd.logic.pushes import Pushes
 from imd.logic.receipts import Receipts
 from imd.logic.recovery import Recovery
 from imd.logic.removal import Removal
 from imd.logic.retention import Retention
+from imd.logic.sending import Sending
 from imd.logic.settings import Settings
 from imd.logic.sweep import Sweep
-from imd.node import DataLock, notify_systemd
+from imd.node import DataLock, notify_systemd, version
 from imd.ports.delivery import IDelivery
 from imd.ports.presence import Entry, IPresence
 from imd.presence.cluster import Cluster
 from imd.presence.memory import MemoryPresence
 from imd.presence.settings import redis_of
 from imd.sso.jwt import JwtSso
+from imd.sso.jwt import issue as issue_token
 from imd.sso.secret import load_or_create
 from imd.storage.open import open_database
 from imd.storage.store import SqlStore
@@ -87,12 +93,17 @@ class Options(usage.Options):
     def __init__(self) -> None:
         super().__init__()
         self.listen: list[str] = []
+        self.http: list[str] = []
 
     def opt_listen(self, endpoint: str) -> None:
         """Listen on this Twisted endpoint; repeatable. [default: tcp:7650:interface=127.0.0.1]"""
         self.listen.append(endpoint)
 
     opt_l = opt_listen
+
+    def opt_http(self, endpoint: str) -> None:
+        """Serve the API for business servers there, such as tcp:7680:interface=127.0.0.1; repeatable. [default: not]"""
+        self.http.append(endpoint)
 
     def load(self, environ: Mapping[str, str]) -> Config:
         """Return the configuration. Raises ConfigError."""
@@ -101,6 +112,8 @@ class Options(usage.Options):
             overrides["server.data"] = self["data"]
         if self.listen:
             overrides["server.listen"] = self.listen
+        if self.http:
+            overrides["http.listen"] = self.http
         return load(Path(self["config"]) if self["config"] is not None else None, overrides, environ)
 
 
@@ -131,8 +144,12 @@ class Daemon(Service):
         self._config = config
         self._environ = environ
         self._endpoints = [(text, _endpoint(reactor, text)) for text in config.server.listen]
+        self._http_endpoints = [(text, _http_endpoint(reactor, text)) for text in config.http.listen]
+        self._watch_endpoints = [(text, _http_endpoint(reactor, text)) for text in config.http.operations_listen]
         self._lock = DataLock(config.data)
         self._ports: list[IListeningPort] = []
+        self._last_ports: list[IListeningPort] = []
+        self._is_ready = False
 
     def check(self) -> None:
         """Look at what the configuration names outside of itself. Raises ConfigError."""
@@ -176,9 +193,11 @@ class Daemon(Service):
             max_body=gateway.max_body,
         )
         broadcasts = Broadcasts(reactor, sessions, delivery.broadcast_per_second)
-        self._cluster = cluster = self._make_cluster(broadcasts)
+        self._pushes = pushes = Pushes(sessions, reactor.seconds, _now, config.http.traced_pushes)
+        local: IDelivery = pushes if config.http.listen else sessions
+        self._cluster = cluster = self._make_cluster(broadcasts, local)
         presence: IPresence = cluster.presence if cluster else MemoryPresence()
-        reach: IDelivery = cluster.delivery if cluster else sessions
+        reach: IDelivery = cluster.delivery if cluster else local
         chat = Chat(store, reach, MembersCache(config.groups.cached), broadcasts)
         self._watch = watch = PresenceWatch(
             reactor,
@@ -228,11 +247,11 @@ class Daemon(Service):
         )
         self._retention = Retention(reactor, store, _now, max_age_ms=int(config.messages.keep_days * _DAY_MS))
         self._reach = reach
-        self._recovery = Recovery(reactor, store, store, store, sessions, chat, _now, delivery.sweep_users_per_second)
+        self._recovery = Recovery(reactor, store, store, store, local, chat, _now, delivery.sweep_users_per_second)
         self._sweep = Sweep(
             reactor,
             store,
-            sessions,
+            local,
             chat,
             _now,
             after=delivery.sweep_seconds,
@@ -251,6 +270,7 @@ class Daemon(Service):
         )
         dispatcher = Dispatcher(routes(services), acks(receipts), gateway.max_body)
         self._gateway = Gateway(reactor, dispatcher, sessions, outbox, limits, login.closed)
+        self._http = self._make_http(services, presence, Sending(chat), secret)
         store.start()
         if cluster is not None:
             cluster.start()
@@ -262,7 +282,7 @@ class Daemon(Service):
         reactor.callWhenRunning(signal.signal, signal.SIGTERM, self._terminated)
         reactor.callWhenRunning(self._listen)
 
-    def _make_cluster(self, broadcasts: Broadcasts) -> Cluster | None:
+    def _make_cluster(self, broadcasts: Broadcasts, local: IDelivery) -> Cluster | None:
         """Return this node's place among the others, None where it is the only one. Raises ConfigError."""
         address = redis_of(self._config.presence)
         if address is None:
@@ -272,7 +292,7 @@ class Daemon(Service):
             address,
             self._config.server.node,
             secrets.token_hex(4),
-            self._sessions,
+            local,
             _now,
             lambda: [Entry(each.uid, each.client_type, each.session_id) for each in self._sessions.everyone()],
             lambda since: self._recovery.doubt(since),  # noqa: PLW0108 - which is made later
@@ -281,20 +301,98 @@ class Daemon(Service):
             lease=self._config.presence.lease_seconds,
         )
 
+    def _make_http(self, services: Services, presence: IPresence, sending: Sending, secret: bytes) -> HttpServers:
+        """Return the servers of the API, whether anything listens for them or not."""
+        http, reactor = self._config.http, self._reactor
+        began = reactor.seconds()
+
+        def issue(uid: int, name: str, seconds: float) -> str:
+            return issue_token(secret, uid, time.time(), seconds, name=name)
+
+        return HttpServers(
+            reactor,
+            ApiServices(
+                node=self._config.server.node,
+                version=version(),
+                archive=self._store,
+                presence=presence,
+                notices=services.notices,
+                sending=sending,
+                groups=services.groups,
+                login=services.login,
+                settings=services.settings,
+                pushes=self._pushes,
+                issue=issue,
+                figures=self._figures(services.chat, presence),
+                now=_now,
+                uptime=lambda: reactor.seconds() - began,
+            ),
+            self._store,
+            self._unready,
+            HttpLimits(
+                max_body=http.max_body,
+                max_connections=http.max_connections,
+                request_seconds=http.request_seconds,
+                answer_seconds=http.answer_seconds,
+                requests_per_second=http.requests_per_second,
+            ),
+        )
+
+    def _figures(self, chat: Chat, presence: IPresence) -> list[Figure]:
+        """Return what is counted here."""
+        sessions, store = self._sessions, self._store
+
+        def counter(name: str) -> Callable[[], float]:
+            return lambda: float(getattr(self._gateway.counters, name))
+
+        return [
+            Figure("connections", "Client connections.", False, lambda: len(self._gateway.connections())),
+            Figure("sessions", "Sessions that are logged in.", False, lambda: len(sessions)),
+            Figure("users_online", "Users with a session here.", False, lambda: len(sessions.online())),
+            Figure("store_waiting", "Messages and changes that wait for a commit.", False, lambda: store.waiting),
+            Figure("store_up", "1: the database can be reached.", False, lambda: not store.is_away),
+            Figure("presence_up", "1: presence can be used.", False, lambda: presence.is_connected),
+            Figure("messages", "Messages stored, repeated or refused.", True, lambda: chat.answered),
+            Figure("connections_refused", "Connections past a limit.", True, counter("refused")),
+            Figure("packets_malformed", "Connections closed for what they sent.", True, counter("malformed")),
+            Figure("packets_limited", "Requests past a rate.", True, counter("rate_limited")),
+            Figure("clients_slow", "Clients dropped for not reading.", True, counter("slow")),
+        ]
+
+    def _unready(self) -> list[str]:
+        """Say why this node should get no clients now."""
+        presence = self._cluster.presence if self._cluster is not None else None
+        reasons = {
+            "the node is being stopped": not self.running,
+            "the node is starting": bool(self.running) and not self._is_ready,
+            "the store is away": self._store.is_away,
+            "presence is away": presence is not None and not presence.is_connected,
+        }
+        return [reason for reason, holds in reasons.items() if holds]
+
     def _blocked(self, uid: int, uids: Collection[int]) -> None:
         self._watch.blocked(uid, uids)
         self._reach.blocked(uid, uids)
 
     def _listen(self) -> None:
         listening = []
-        for text, endpoint in self._endpoints:
-            opened = endpoint.listen(ProxiedGateway(self._gateway) if text.startswith(_PROXIED) else self._gateway)
-            opened.addCallbacks(self._opened, self._not_opened, callbackArgs=(text,), errbackArgs=(text,))
+
+        def listen(text: str, endpoint: Any, factory: object, ports: list[IListeningPort]) -> None:
+            opened = endpoint.listen(factory)
+            opened.addCallbacks(self._opened, self._not_opened, callbackArgs=(text, ports), errbackArgs=(text,))
             listening.append(opened)
+
+        for text, endpoint in self._endpoints:
+            factory = ProxiedGateway(self._gateway) if text.startswith(_PROXIED) else self._gateway
+            listen(text, endpoint, factory, self._ports)
+        for text, endpoint in self._http_endpoints:
+            listen(text, endpoint, self._http.api, self._ports)
+        for text, endpoint in self._watch_endpoints:
+            listen(text, endpoint, self._http.operations, self._last_ports)
         gatherResults(listening, consumeErrors=True).addCallbacks(self._ready, self._not_ready)
 
-    def _opened(self, port: IListeningPort, text: str) -> None:
-        self._ports.append(port)
+    def _opened(self, port: IListeningPort, text: str, ports: list[IListeningPort]) -> None:
+        ports.append(port)
         self._log.info("listening on {text}", text=text)
 
     def _not_opened(self, failure: Failure, text: str) -> None:
@@ -319,6 +417,7 @@ class Daemon(Service):
             imctl=Path(sys.argv[0]).with_name("imctl"),
             option="" if self._config.server.data == "./imd-data" else f" --data {self._config.server.data}",
         )
+        self._is_ready = True
         notify_systemd("READY=1", self._environ)
 
     def _give_up(self, reason: str, exit_code: int) -> None:
@@ -352,6 +451,7 @@ class Daemon(Service):
         self._retention.stop()
         for port in self._ports:
             await maybeDeferred(port.stopListening)
+        self._http.drain()
         for session in self._sessions.everyone():
             later = random.randrange(RECONNECT_WITHIN_MS)  # noqa: S311 - spreads clients, guards nothing
             notice = CloseChannel(reason="the node is being stopped", reconnect_after_ms=later)
@@ -364,7 +464,7 @@ class Daemon(Service):
         for connection in self._gateway.connections():
             connection.close()
         waited, step = 0.0, 0.01
-        while self._gateway.connections() and waited < self._config.server.drain_seconds:
+        while (self._gateway.connections() or not self._http.is_drained) and waited < self._config.server.drain_seconds:
             await deferLater(self._reactor, step)
             waited += step
         for connection in self._gateway.connections():
@@ -372,6 +472,9 @@ class Daemon(Service):
         self._gateway.wheel.stop()
         if self._cluster is not None:
             await self._cluster.stop()
+        for port in self._last_ports:
+            await maybeDeferred(port.stopListening)
+        self._http.end()
         self._lock.release()
         self._log.info("stopped: nothing is left undone; since the start: {counters}", counters=self._gateway.counters)
 
@@ -389,6 +492,18 @@ def _endpoint(reactor: Any, text: str) -> Any:
         raise ConfigError(
             f"{text!r} in listen is no Twisted endpoint ({error}); expected such as tcp:7650:interface=127.0.0.1"
         ) from error
+
+
+def _http_endpoint(reactor: Any, text: str) -> Any:
+    kind, _, rest = text.partition(":")
+    if kind in ("tcp", "ssl", "tls") and "interface=" not in rest:
+        raise ConfigError(
+            f"{text!r} in [http] doesn't say who may reach it: add :interface=127.0.0.1 for this machine alone, or"
+            " :interface=0.0.0.0 for all that can"
+        )
+    if text.startswith(_PROXIED):
+        raise ConfigError(f"{text!r} in [http] can't be: the API takes no PROXY protocol")
+    return _endpoint(reactor, text)
 
 
 def _make_folder(data: Path) -> None:

@@ -4,6 +4,10 @@ from typing import Any
 
 import click
 
+from imd.cli.api.group import group
+from imd.cli.api.sending import broadcast, notice, send, statistics, trace
+from imd.cli.api.user import user
+from imd.cli.apikey import apikey
 from imd.cli.bench.command import bench
 from imd.cli.chat.command import chat
 from imd.cli.db import db
@@ -43,3 +47,5 @@ main.add_command(chat)
 main.add_command(bench)
 main.add_command(db)
 main.add_command(nodes)
+for command in (apikey, user, group, notice, send, broadcast, trace, statistics):
+    main.add_command(command)

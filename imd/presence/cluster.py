@@ -1,7 +1,6 @@
 """One node among several: presence in Redis, the way to the other nodes, and what a doubt calls for."""
 
 from collections.abc import Callable, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -9,6 +8,7 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from imd.errors import UnavailableError
+from imd.node import version
 from imd.ports.delivery import IDelivery
 from imd.ports.presence import Entry, Location
 from imd.presence.address import RedisAddress
@@ -140,7 +140,7 @@ class Cluster:
                 return
 
     async def _tell_version(self) -> None:
-        await self._link.call("SET", self._about, _version(), "EX", int(3 * CHECK_SECONDS))
+        await self._link.call("SET", self._about, version(), "EX", int(3 * CHECK_SECONDS))
 
     def _check(self) -> "Deferred[None]":
         looked = Deferred.fromCoroutine(self._look())
@@ -150,10 +150,3 @@ class Cluster:
         for entry in replaced:
             location = Location(self._node, entry.session_id)
             self._local.kick(location, KickReason.REPLACED, "logged in on another device of the same kind")
-
-
-def _version() -> str:
-    try:
-        return version("imd")
-    except PackageNotFoundError:  # it runs from a checkout
-        return ""

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection
 
 from imd.errors import BadRequestError
-from imd.ports.notices import Kept, NoticeAck
+from imd.ports.notices import Addressed, Kept, NoticeAck
 from imd.storage.conversations import number
 from imd.storage.sql import Sql
 from imd.storage.transaction import Transaction
@@ -80,6 +80,13 @@ class Notices:
         self._drop_expired_sql = sql(
             f"DELETE FROM x_notice WHERE (notice_id, uid) IN (SELECT e.notice_id, e.uid FROM ({_EXPIRED}) AS e)"
         )
+
+    def keep_all(self, transaction: Transaction, notices: Sequence[Addressed]) -> list[Kept]:
+        """Keep several notices."""
+        # By id, which locks them in one order, whichever node it is.
+        order = sorted(range(len(notices)), key=lambda place: notices[place].notice.notice_id)
+        kept = {place: self.keep(transaction, *notices[place]) for place in order}
+        return [kept[place] for place in range(len(notices))]
 
     def keep(self, transaction: Transaction, notice: NoticeMsg, uids: Sequence[int]) -> Kept:
         """Keep a notice for those of ``uids`` who are known; who has it already keeps the first one as it is."""

@@ -185,3 +185,17 @@ x_upstream = Table(
     _integer("dead"),
     sqlite_with_rowid=False,
 )
+
+x_apikey = Table(
+    "x_apikey",
+    metadata,
+    _key("prefix", KEY),
+    _text("digest"),  # SHA-256, in hex
+    _text("name"),
+    _text("scopes"),  # separated by blanks
+    _integer("per_second"),
+    _integer("created"),
+    _integer("expires"),
+    _integer("revoked"),
+    sqlite_with_rowid=False,
+)

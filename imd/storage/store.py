@@ -7,6 +7,8 @@ from sqlalchemy import Connection
 from zope.interface import implementer
 
 from imd.batching import IReactor
+from imd.ports.apikeys import ApiKey, IApiKeyStore
+from imd.ports.archive import Exported, GroupInfo, IArchive, MemberInfo, Traced
 from imd.ports.conversations import IConversationStore
 from imd.ports.groups import Decide, IGroupStore, NewGroup
 from imd.ports.messages import (
@@ -21,11 +23,12 @@ from imd.ports.messages import (
     Span,
     Submission,
 )
-from imd.ports.notices import INoticeStore, Kept, NoticeAck
+from imd.ports.notices import Addressed, INoticeStore, Kept, NoticeAck
 from imd.ports.retention import AgedGroups, IRetentionStore
 from imd.ports.users import IUserStore
-from imd.storage import members, settings, users
+from imd.storage import apikeys, members, settings, users
 from imd.storage.append import Append
+from imd.storage.archive import Archive
 from imd.storage.commit import GroupCommit
 from imd.storage.conversations import Conversations
 from imd.storage.database import Database
@@ -39,7 +42,7 @@ from imd.storage.transaction import Transaction
 from imd.storage.unread import Unread
 from imd.storage.watermarks import Watermarks
 from imd.storage.writer import Writer
-from imd.wire.bodies import ImGroup, ListMsgReaderAck, NoticeMsg, UnreadCountAck, UserData
+from imd.wire.bodies import ImGroup, ListMsgReaderAck, UnreadCountAck, UserData
 from imd.wire.enums import SYSTEM_GROUP
 
 Parameters = ParamSpec("Parameters")
@@ -52,7 +55,16 @@ ANSWER_ROOM = 1024
 """Bytes of an answer kept free for what is not messages or groups."""
 
 
-@implementer(IMessageStore, IGroupStore, IConversationStore, IRetentionStore, IUserStore, INoticeStore)
+@implementer(
+    IMessageStore,
+    IGroupStore,
+    IConversationStore,
+    IRetentionStore,
+    IUserStore,
+    INoticeStore,
+    IArchive,
+    IApiKeyStore,
+)
 class SqlStore:
     """Every port of storage over one database, which it closes in the end.
 
@@ -85,6 +97,7 @@ class SqlStore:
         self._removal = Removal(append, self._unread, self._watermarks, self._conversations)
         self._retention = Retention(sql, self._watermarks)
         self._notices = Notices(sql, max_body)
+        self._archive = Archive(sql, max_body)
         self._commit = GroupCommit(database, now, append)
         self._writer = Writer(
             reactor,
@@ -224,9 +237,9 @@ class SqlStore:
 
     # Notices
 
-    async def keep_notice(self, notice: NoticeMsg, uids: Sequence[int]) -> Kept:
-        """Keep a notice for users."""
-        return await self._change((), self._notices.keep, notice, uids)
+    async def keep_notices(self, notices: Sequence[Addressed]) -> Sequence[Kept]:
+        """Keep notices for users."""
+        return await self._change((), self._notices.keep_all, notices)
 
     async def acknowledge_notices(self, acks: Sequence[NoticeAck]) -> None:
         """Take notices away."""
@@ -242,6 +255,28 @@ class SqlStore:
             return 0
         return await self._change((), self._notices.drop_expired, now, limit)
 
+    # What operators look at
+
+    async def group_info(self, group_id: str) -> GroupInfo | None:
+        """A conversation of any kind."""
+        return await self._read(self._archive.group, group_id)
+
+    async def group_members(self, group_id: str, cursor: str, limit: int) -> tuple[Sequence[MemberInfo], str]:
+        """A page of a conversation's members."""
+        return await self._read(self._archive.members, group_id, cursor, limit, self._now())
+
+    async def trace(self, group_id: str, msg_id: str, cursor: str, limit: int) -> Traced | None:
+        """A message and a page of its recipients."""
+        return await self._read(self._archive.trace, group_id, msg_id, cursor, limit)
+
+    async def export(self, group_id: str, cursor: str, limit: int) -> Exported:
+        """The next messages of a conversation."""
+        return await self._read(self._archive.export, group_id, cursor, limit)
+
+    async def api_keys(self, prefixes: Sequence[str]) -> Sequence[ApiKey]:
+        """Those of these keys that there are."""
+        return await self._read(apikeys.find, prefixes)
+
     # Retention
 
     async def aged_groups(self, cursor: str, before: int, limit: int) -> AgedGroups:
@@ -253,6 +288,16 @@ class SqlStore:
         if not await self._read(self._retention.count_aged, group_id, before, limit):
             return 0
         return await self._change((group_id,), self._retention.drop_messages, group_id, before, limit)
+
+    @property
+    def is_away(self) -> bool:
+        """Whether the database can't be reached now."""
+        return self._writer.outage.is_on
+
+    @property
+    def waiting(self) -> int:
+        """How many messages and changes wait for a commit."""
+        return self._writer.waiting
 
     async def _change(
         self,

@@ -58,6 +58,11 @@ class Writer:
         await self._batching.stop()
         self.outage.end()
 
+    @property
+    def waiting(self) -> int:
+        """How many items wait for the next commit."""
+        return len(self._batching)
+
     def append(self, submission: Submission) -> None:
         """Put a message into the next batch. Raises UnavailableError."""
         size = submission.size

@@ -1,12 +1,14 @@
 """INoticeStore: a notice waits for each recipient until a device of theirs acknowledges it or it expires."""
 
+from typing import cast
+
 import pytest
 from pytest_twisted import ensureDeferred
 from sqlalchemy import Connection, text
 from twisted.internet.defer import Deferred
 
 from imd.errors import BadRequestError
-from imd.ports.notices import Kept, NoticeAck
+from imd.ports.notices import Addressed, Kept, NoticeAck
 from imd.storage.notices import REPEAT_MS
 from imd.wire.bodies import NoticeMsg, UserData
 
@@ -30,8 +32,9 @@ def notice(notice_id: str, *, payload: bytes = b"", expire_time: int = LATER) ->
 
 async def keep(subject: Subject, notice_id: str, *uids: int, payload: bytes = b"", expire_time: int = LATER) -> Kept:
     """Keep a notice for users."""
-    kept: Kept = await subject.store.keep_notice(notice(notice_id, payload=payload, expire_time=expire_time), uids)
-    return kept
+    wanted = Addressed(notice(notice_id, payload=payload, expire_time=expire_time), uids)
+    [kept] = await subject.store.keep_notices([wanted])
+    return cast(Kept, kept)
 
 
 async def page(subject: Subject, uid: int, cursor: str = "", page_size: int = 100) -> UserData:
@@ -75,7 +78,7 @@ class TestKeeping:
         await know(subject, 1, 2**63 - 1)
         subject.time.ms += 5000
         asked = notice("a", payload=b"\0\xff")
-        kept = await subject.store.keep_notice(asked, [2**63 - 1, 1])
+        [kept] = await subject.store.keep_notices([Addressed(asked, [2**63 - 1, 1])])
         expected = NoticeMsg(
             notice_id="a",
             notice_type=7,

@@ -8,7 +8,7 @@ from rich.cells import cell_len, set_cell_size
 
 from imd.cli.chat.control import control_in, sentence
 from imd.cli.chat.single import peer_in
-from imd.cli.chat.words import ROLES, moment, presence
+from imd.cli.chat.words import ROLES, moment, presence, user
 from imd.wire.bodies import GroupMember, ImGroup, ImMsg
 from imd.wire.enums import SYSTEM_GROUP, MsgStatus, MsgType, Quit
 
@@ -59,7 +59,7 @@ def sender(message: ImMsg, me: int) -> str:
     """Return who sent a message, by name and uid."""
     if message.sender_id == me:
         return "you"
-    return f"{message.sender_name} ({message.sender_id})" if message.sender_name else str(message.sender_id)
+    return f"{message.sender_name} ({message.sender_id})" if message.sender_name else user(message.sender_id, me)
 
 
 def text_of(message: ImMsg, me: int, zone: tzinfo | None) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from imd.cli.bench.api import ApiMessages, ApiNotices
 from imd.cli.bench.broadcast import Broadcast
 from imd.cli.bench.chat import Pace
 from imd.cli.bench.drain import Drain
@@ -55,6 +56,8 @@ def table(seconds: float) -> dict[Work, tuple[Limit, ...]]:
         Listing(): (_server_ms(30),),
         Listing(changed=10, times=200): (_server_ms(2),),
         Broadcast(Pace(seconds, rate=2000)): (_p99(50),),
+        ApiNotices(pace): (_server(100),),
+        ApiMessages(Pace(seconds, rate=100)): (_p99(15),),
     }
 
 

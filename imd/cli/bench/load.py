@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import count
 from time import monotonic, time
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from imd.errors import ImdError
 from imd.sso.jwt import issue
@@ -52,7 +52,8 @@ class Target:
     """The daemon under load: its address, its process, the secret of its tokens.
 
     The uids from ``first_uid`` on are the work's own; ``seed`` begins its chance. ``others`` are further nodes, and
-    ``beside`` the processes of what all nodes share, by their names: they are measured too.
+    ``beside`` the processes of what all nodes share, by their names: they are measured too. ``api_port`` is 0 where the
+    work needs no HTTP API.
     """
 
     host: str
@@ -63,11 +64,24 @@ class Target:
     seed: int
     others: tuple[Node, ...] = ()
     beside: tuple[tuple[str, int], ...] = ()
+    api_host: str = ""
+    api_port: int = 0
+    api_key: str = ""
 
     @property
     def nodes(self) -> tuple[Node, ...]:
         """All daemons: the user ``uid`` is on the one with the number ``uid`` modulo how many they are."""
         return (Node(self.host, self.port, self.pid), *self.others)
+
+
+class Watched(Protocol):
+    """What a loop drives."""
+
+    def ready(self, events: int) -> None:
+        """Do what ``events`` of epoll allow."""
+
+    def close(self) -> None:
+        """Close it."""
 
 
 class LoadError(ImdError):
@@ -196,7 +210,7 @@ class Loop:
         self._secret = target.secret
         self._nodes = target.nodes
         self._epoll = select.epoll()
-        self._connections: dict[int, Connection] = {}
+        self._watched: dict[int, Watched] = {}
         self._opened = 0
         self._is_beating = True
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
@@ -234,7 +248,7 @@ class Loop:
             select.select([self._epoll], [], [], timeout)
             timeout = 0.0
         events = self._epoll.poll(timeout)
-        connections = self._connections
+        connections = self._watched
         for fileno, event in events:
             connection = connections.get(fileno)
             if connection is not None:
@@ -286,9 +300,13 @@ class Loop:
             raise LoadError(f"{node.host}:{node.port} can't be connected to: {error}") from error
         self._opened += 1
         self.logins_pending += 1
-        self._connections[opened.fileno()] = connection
-        self._epoll.register(opened.fileno(), select.EPOLLIN)
+        self.watch(connection, opened.fileno())
         return opened
+
+    def watch(self, watched: Watched, fileno: int) -> None:
+        """Drive what is no client, too, by its file."""
+        self._watched[fileno] = watched
+        self._epoll.register(fileno, select.EPOLLIN)
 
     def await_events(self, fileno: int, events: int) -> None:
         """Watch for ``events`` of epoll from now on."""
@@ -299,14 +317,14 @@ class Loop:
         self.logins_pending -= 1
         self._beat_at(monotonic() + self.rng.random() * HEARTBEAT_SECONDS, connection)
 
-    def forget(self, connection: Connection, fileno: int) -> None:
+    def forget(self, connection: Watched, fileno: int) -> None:
         """Watch a connection no longer."""
-        if self._connections.pop(fileno, None) is connection:
+        if self._watched.pop(fileno, None) is connection:
             self._epoll.unregister(fileno)
 
     def close(self) -> None:
         """Close every connection."""
-        for connection in list(self._connections.values()):
+        for connection in list(self._watched.values()):
             connection.close()
         self._epoll.close()
 

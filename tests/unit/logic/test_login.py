@@ -8,13 +8,13 @@ from zope.interface import implementer
 
 from imd.errors import AuthExpiredError, AuthFailedError, BadRequestError, ConflictError, UnavailableError
 from imd.gateway.sessions import Session
-from imd.logic import login
 from imd.logic.login import Login
 from imd.model import Identity
 from imd.ports.presence import Location
-from imd.ports.sso import ISso
+from imd.ports.sso import ISso, LoginAttempt
 from imd.presence.memory import MemoryPresence
 from imd.sso.jwt import JwtSso, issue
+from imd.sso.keys import secret_key
 from imd.wire.bodies import Heartbeat, HeartbeatAck, KickNotice, KickUser, UserLogin, UserLoginAck, UserLogout
 from imd.wire.commands import Command
 from imd.wire.packet import ACK, Packet
@@ -30,7 +30,7 @@ class LoginTestCase(LogicTestCase):
         super().setUp()
         self.presence = MemoryPresence()
         self.left: list[tuple[int, str]] = []
-        self.logins = self.login_over(JwtSso(SECRET, 0, lambda: self.now() / 1000))
+        self.logins = self.login_over(JwtSso(secret_key(SECRET), lambda: self.now() / 1000))
 
     def login_over(self, sso: Any) -> Login:
         ids = iter(range(1, 1000))
@@ -135,12 +135,6 @@ class LoggingIn(LoginTestCase):
             self.enter(1, name=name)
         assert self.store.users == [(1, "Ann"), (1, "Anna"), (1, "Ann")]
 
-    def test_what_is_known_of_users_is_bounded(self) -> None:
-        self.patch(login, "MAX_KNOWN_USERS", 2)
-        for uid in (1, 2, 1, 2, 3, 3, 1):
-            self.enter(uid)
-        assert [uid for uid, _ in self.store.users] == [1, 2, 3, 1]
-
     def test_a_user_whom_the_store_could_not_take_is_remembered_at_the_next_login(self) -> None:
         self.store.is_full = True
         self.refused(self.logins.login(self.session(), self.request()), UnavailableError)
@@ -160,9 +154,12 @@ class SlowSso:
     def __init__(self) -> None:
         self.asked: list[Deferred[Identity]] = []
 
-    async def verify(self, uid: int, token: str) -> Identity:
+    async def verify(self, attempt: LoginAttempt) -> Identity:
         self.asked.append(Deferred())
         return await self.asked[-1]
+
+    def close(self) -> None:
+        pass
 
 
 class SlowLogins(LoginTestCase):

@@ -6,7 +6,14 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
-from imd.errors import AuthExpiredError, AuthFailedError, BadRequestError, ConflictError, UnavailableError
+from imd.errors import (
+    AuthExpiredError,
+    AuthFailedError,
+    BadRequestError,
+    ConflictError,
+    ForbiddenError,
+    UnavailableError,
+)
 from imd.gateway.sessions import Session
 from imd.logic.login import Login
 from imd.model import Identity
@@ -146,6 +153,28 @@ class LoggingIn(LoginTestCase):
         self.logins.drain()
         self.refused(self.logins.login(self.session(), self.request()), UnavailableError)
 
+    def test_who_is_banned_is_told_and_replaces_nobody(self) -> None:
+        older = self.enter(1)
+        self.wait(self.store.set_banned(1, True))
+        self.refused(self.logins.login(self.session(), self.request()), ForbiddenError)
+        assert older.is_open
+        assert list(self.sessions.sessions(1)) == [older]
+        self.wait(self.store.set_banned(1, False))
+        self.enter(1)
+
+    def test_a_void_token_is_refused_and_a_newer_one_is_not(self) -> None:
+        request = self.request()
+        self.wait(self.store.void_tokens(1, NOW + 1))
+        self.refused(self.logins.login(self.session(), request), AuthExpiredError)
+        assert self.store.users == []
+        self.wait(self.store.void_tokens(1, NOW))
+        self.wait(self.logins.login(self.session(), request))
+
+    def test_a_store_that_can_not_say_lets_nobody_in(self) -> None:
+        self.enter(1)
+        self.store.is_full = True
+        self.refused(self.logins.login(self.session(), self.request()), UnavailableError)
+
 
 @implementer(ISso)
 class SlowSso:
@@ -188,6 +217,13 @@ class SlowLogins(LoginTestCase):
         assert self.where() == {}
         assert self.sessions.online() == []
         assert session.uid == 0
+
+    def test_a_node_that_is_stopped_meanwhile_lets_nobody_in(self) -> None:
+        answer = self.begin(self.session())
+        self.logins.drain()
+        self.sso.asked[0].callback(Identity(1))
+        self.failureResultOf(answer, UnavailableError)
+        assert self.store.users == []
 
     def test_a_login_that_fails_can_be_tried_again(self) -> None:
         session = self.session()

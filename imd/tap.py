@@ -33,6 +33,7 @@ from imd.gateway.sessions import Sessions
 from imd.http.servers import HttpLimits, HttpServers
 from imd.http.statistics import Figure
 from imd.http.table import Services as ApiServices
+from imd.logic.accounts import Accounts
 from imd.logic.broadcasts import Broadcasts
 from imd.logic.chat import Chat
 from imd.logic.commands import Services, acks, routes
@@ -56,9 +57,9 @@ from imd.ports.presence import Entry, IPresence
 from imd.presence.cluster import Cluster
 from imd.presence.memory import MemoryPresence
 from imd.presence.settings import redis_of
-from imd.sso.jwt import JwtSso
 from imd.sso.jwt import issue as issue_token
 from imd.sso.secret import load_or_create
+from imd.sso.settings import sso_of
 from imd.storage.open import open_database
 from imd.storage.store import SqlStore
 from imd.wire.bodies import CloseChannel, UserLoginAck
@@ -153,9 +154,15 @@ class Daemon(Service):
 
     def check(self) -> None:
         """Look at what the configuration names outside of itself. Raises ConfigError."""
-        if self._config.secret_file.exists() or self._config.sso.secret_file:
-            load_or_create(self._config.secret_file, False, secrets.token_bytes)
+        sso_of(self._config.sso, self._reactor, time.time, lambda: self._secret(make=False))
         redis_of(self._config.presence)
+
+    def _secret(self, *, make: bool) -> bytes:
+        """Return what signs tokens, which is made on the first start unless it is named. Raises ConfigError."""
+        file, is_ours = self._config.secret_file, not self._config.sso.secret_file
+        if is_ours and not make and not file.exists():
+            return b""
+        return load_or_create(file, is_ours and make, secrets.token_bytes)
 
     def startService(self) -> None:
         """Start every part; leaves with one sentence and an exit code where one can't start."""
@@ -171,8 +178,7 @@ class Daemon(Service):
         config, reactor = self._config, self._reactor
         _make_folder(config.data)
         self._lock.acquire(os.getpid())
-        secret_is_ours = not config.sso.secret_file
-        secret = load_or_create(config.secret_file, secret_is_ours, secrets.token_bytes)
+        self._sso = sso = sso_of(config.sso, reactor, time.time, lambda: self._secret(make=True))
         gateway, delivery, storage = config.gateway, config.delivery, config.storage
         outbox = Outbox()
         self._sessions = sessions = Sessions(reactor, outbox, delivery.max_unacked)
@@ -208,7 +214,7 @@ class Daemon(Service):
             max_watched=config.presence.max_watched,
         )
         self._login = login = Login(
-            JwtSso(secret, config.sso.leeway_seconds, time.time),
+            sso,
             presence,
             store,
             reach,
@@ -245,6 +251,7 @@ class Daemon(Service):
             notices=notices,
             presence=watch,
         )
+        self._accounts = Accounts(reactor, store, reach, config.server.node, _now)
         self._retention = Retention(reactor, store, _now, max_age_ms=int(config.messages.keep_days * _DAY_MS))
         self._reach = reach
         self._recovery = Recovery(reactor, store, store, store, local, chat, _now, delivery.sweep_users_per_second)
@@ -270,7 +277,7 @@ class Daemon(Service):
         )
         dispatcher = Dispatcher(routes(services), acks(receipts), gateway.max_body)
         self._gateway = Gateway(reactor, dispatcher, sessions, outbox, limits, login.closed)
-        self._http = self._make_http(services, presence, Sending(chat), secret)
+        self._http = self._make_http(services, presence, Sending(chat))
         store.start()
         if cluster is not None:
             cluster.start()
@@ -278,6 +285,7 @@ class Daemon(Service):
         self._sweep.start()
         self._notices.start()
         self._retention.start()
+        self._accounts.start()
         # READY=1 promises that a SIGTERM drains, so it waits until the reactor has set its signal handlers.
         reactor.callWhenRunning(signal.signal, signal.SIGTERM, self._terminated)
         reactor.callWhenRunning(self._listen)
@@ -301,10 +309,13 @@ class Daemon(Service):
             lease=self._config.presence.lease_seconds,
         )
 
-    def _make_http(self, services: Services, presence: IPresence, sending: Sending, secret: bytes) -> HttpServers:
+    def _make_http(self, services: Services, presence: IPresence, sending: Sending) -> HttpServers:
         """Return the servers of the API, whether anything listens for them or not."""
-        http, reactor = self._config.http, self._reactor
+        config, http, reactor = self._config, self._config.http, self._reactor
         began = reactor.seconds()
+        # Where an issuer or an audience is asked for, somebody else is who issues tokens.
+        is_ours = config.sso.source == "secret_file" and not (config.sso.issuer or config.sso.audience)
+        secret = self._secret(make=True) if is_ours else b""
 
         def issue(uid: int, name: str, seconds: float) -> str:
             return issue_token(secret, uid, time.time(), seconds, name=name)
@@ -312,7 +323,7 @@ class Daemon(Service):
         return HttpServers(
             reactor,
             ApiServices(
-                node=self._config.server.node,
+                node=config.server.node,
                 version=version(),
                 archive=self._store,
                 presence=presence,
@@ -322,7 +333,9 @@ class Daemon(Service):
                 login=services.login,
                 settings=services.settings,
                 pushes=self._pushes,
-                issue=issue,
+                accounts=self._accounts,
+                users=self._store,
+                issue=issue if secret else None,
                 figures=self._figures(services.chat, presence),
                 now=_now,
                 uptime=lambda: reactor.seconds() - began,
@@ -449,6 +462,8 @@ class Daemon(Service):
         self._recovery.stop()
         self._notices.stop()
         self._retention.stop()
+        self._accounts.stop()
+        self._sso.close()
         for port in self._ports:
             await maybeDeferred(port.stopListening)
         self._http.drain()

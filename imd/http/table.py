@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from imd.http.accounts import AccountRoutes, Accounts
 from imd.http.groups import GroupRoutes
 from imd.http.history import HistoryRoutes
 from imd.http.messages import MessageRoutes
@@ -20,6 +21,7 @@ from imd.logic.sending import Sending
 from imd.logic.settings import Settings
 from imd.ports.archive import IArchive
 from imd.ports.presence import IPresence
+from imd.ports.users import IUserStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,8 @@ class Services:
     sending: Sending
     groups: Groups
     login: Login
+    accounts: Accounts
+    users: IUserStore
     settings: Settings
     pushes: Pushes
     issue: Issue | None
@@ -53,6 +57,7 @@ def routes(to: Services) -> list[Route]:
         *MessageRoutes(to.sending).routes(),
         *HistoryRoutes(to.archive, to.presence, to.pushes, to.node).routes(),
         *UserRoutes(to.login, to.settings, to.presence).routes(),
+        *AccountRoutes(to.accounts, to.users).routes(),
         *GroupRoutes(to.groups, to.archive).routes(),
         *PresenceRoutes(to.presence).routes(),
         *StatisticsRoutes(to.figures, to.node, to.version, to.uptime).routes(),

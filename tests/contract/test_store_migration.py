@@ -11,6 +11,7 @@ from pytest_twisted import async_yield_fixture, ensureDeferred
 from sqlalchemy import Connection, create_engine, text
 
 from imd import storage
+from imd.ports.users import Account
 
 from .conftest import SqlitePlace
 from .subject import START, Subject
@@ -157,6 +158,14 @@ async def test_who_has_logged_in_has_the_broadcast_stream(upgraded: Subject) -> 
     await upgraded.store.remember_user(1, "Ann")
     names = {member.uid: member.name for member in (await upgraded.store.members(1, GROUP, "", 10)).members}
     assert names == {1: "Ann", 2: "", 3: "Cleo", 5: ""}
+
+
+@ensureDeferred
+async def test_nobody_is_banned_and_everybody_can_be(upgraded: Subject) -> None:
+    assert await upgraded.store.account(1) == Account(1, "", START - 1000)
+    assert await upgraded.store.changed_accounts(0, 0, 10) == []
+    await upgraded.store.set_banned(1, True)
+    assert [account.uid for account in await upgraded.store.changed_accounts(0, 0, 10)] == [1]
 
 
 @ensureDeferred

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import pytest_twisted
 
+from .api import ApiDaemon
 from .bystanders import Bystanders
 from .cluster import Cluster
 from .daemon import Daemon
@@ -47,6 +48,16 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
         yield daemon.start()
     finally:
         daemon.close()
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiDaemon]:
+    """A daemon with the HTTP API, shared by a file's tests."""
+    served = ApiDaemon(tmp_path_factory.mktemp("served"))
+    try:
+        yield served.start()
+    finally:
+        served.close()
 
 
 @pytest.fixture(scope="module")

@@ -17,6 +17,9 @@ from imd.sso.jwt import issue
 TWISTD = Path(sys.executable).with_name("twistd")
 STARTS_WITHIN = 30.0
 STOPS_WITHIN = 20.0
+_SECRETS = re.compile(r"imd_[0-9a-f]{16}_|eyJ[\w-]{8,}\.eyJ")
+"""API keys and tokens."""
+
 _FAILURES = re.compile(r"Traceback|Unhandled|does not declare|could not be stored", re.IGNORECASE)
 
 
@@ -110,6 +113,8 @@ class Daemon:
         self._notify.close()
         if self.log_file.exists() and not self.is_expected_to_fail:
             assert not _FAILURES.search(self.log), self.log
+        if self.log_file.exists():
+            assert not _SECRETS.search(self.log), "a key or a token is in the log"
 
     def token(self, uid: int, *, seconds: float = 3600, is_admin: bool = False, name: str = "") -> str:
         """Return a login token, as whoever holds the daemon's secret makes one."""

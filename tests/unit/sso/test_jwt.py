@@ -13,8 +13,9 @@ from zope.interface.verify import verifyObject
 
 from imd.errors import AuthExpiredError, AuthFailedError, RefusedError
 from imd.model import Identity
-from imd.ports.sso import ISso
+from imd.ports.sso import ISso, LoginAttempt
 from imd.sso.jwt import JwtSso, issue
+from imd.sso.keys import secret_key
 
 SECRET = b"5f1d0a7c93be4286d1e05b3c7a9f2468"
 NOW = 1_763_856_000.0
@@ -31,13 +32,13 @@ def unsigned(header: bytes) -> str:
 class JwtTestCase(SynchronousTestCase):
     def setUp(self) -> None:
         self.now = NOW
-        self.sso = JwtSso(SECRET, 0, lambda: self.now)
+        self.sso = JwtSso(secret_key(SECRET), lambda: self.now)
 
     def verify(self, token: str, uid: int = 7) -> Identity:
-        return self.successResultOf(Deferred.fromCoroutine(self.sso.verify(uid, token)))
+        return self.successResultOf(Deferred.fromCoroutine(self.sso.verify(LoginAttempt(uid, token))))
 
     def refusal(self, token: str, kind: type[RefusedError] = AuthFailedError, uid: int = 7) -> str:
-        error = self.failureResultOf(Deferred.fromCoroutine(self.sso.verify(uid, token)), kind).value
+        error = self.failureResultOf(Deferred.fromCoroutine(self.sso.verify(LoginAttempt(uid, token))), kind).value
         assert len(token) < 10 or token not in str(error)
         return str(error)
 
@@ -48,7 +49,7 @@ class GoodTokenTests(JwtTestCase):
 
     def test_an_issued_token_is_its_users(self) -> None:
         token = issue(SECRET, 7, NOW, 60)
-        assert self.verify(token) == Identity(uid=7, expires=int(NOW) + 60)
+        assert self.verify(token) == Identity(uid=7, expires=int(NOW) + 60, issued=NOW)
 
     def test_a_token_carries_the_name_and_the_rights(self) -> None:
         identity = self.verify(issue(SECRET, 7, NOW, 60, name="李", is_admin=True))
@@ -82,14 +83,14 @@ class TimeTests(JwtTestCase):
             assert f"{claim} lies in the future" in self.refusal(token)
 
     def test_the_leeway_bridges_clocks_that_differ(self) -> None:
-        self.sso = JwtSso(SECRET, 5, lambda: self.now)
+        self.sso = JwtSso(secret_key(SECRET), lambda: self.now, leeway=5)
         self.verify(signed({"sub": "7", "exp": NOW - 4}))
         self.verify(signed({"sub": "7", "exp": NOW + 60, "nbf": NOW + 4, "iat": NOW + 5}))
         self.refusal(signed({"sub": "7", "exp": NOW - 5}), AuthExpiredError)
 
     def test_a_session_ends_when_its_token_is_refused(self) -> None:
         for leeway, seconds in ((0, 60), (5, 65), (0.5, 61)):
-            self.sso = JwtSso(SECRET, leeway, lambda: self.now)
+            self.sso = JwtSso(secret_key(SECRET), lambda: self.now, leeway=leeway)
             assert self.verify(issue(SECRET, 7, NOW, 60)).expires == int(NOW) + seconds
 
     def test_a_time_that_is_no_number_is_refused(self) -> None:
@@ -135,4 +136,4 @@ class BadTokenTests(JwtTestCase):
     @given(st.text(string.printable + "é\0"))
     def test_any_text_is_refused_in_words(self, token: str) -> None:
         with pytest.raises(AuthFailedError):
-            self.sso.verify(7, token).send(None)
+            self.sso.verify(LoginAttempt(7, token)).send(None)

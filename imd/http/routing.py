@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 
 import msgspec
+import msgspec.inspect
 from msgspec import Struct, ValidationError
 
 from imd.http.problems import HttpError, MisplacedError, misplaced
@@ -59,11 +60,9 @@ class Match:
     def __init__(self, route: Route) -> None:
         self.route = route
         self._decoder = msgspec.json.Decoder(route.body)
-        self._lists = {
-            each.name
-            for each in msgspec.structs.fields(route.parameters)
-            if getattr(each.type, "__origin__", 0) is list
-        }
+        kinds = msgspec.inspect.type_info(route.parameters)
+        fields = kinds.fields if isinstance(kinds, msgspec.inspect.StructType) else ()
+        self._lists = {each.name for each in fields if isinstance(each.type, msgspec.inspect.ListType)}
 
     def parameters(self, in_path: dict[str, str], query: dict[bytes, list[bytes]]) -> Struct:
         """Return the parameters. Raises MisplacedError."""

@@ -9,7 +9,10 @@ from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 from twisted.internet import reactor
-from twisted.web.client import Agent, FileBodyProducer, HTTPConnectionPool, readBody
+from twisted.internet.defer import Deferred
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.python.failure import Failure
+from twisted.web.client import Agent, FileBodyProducer, HTTPConnectionPool
 from twisted.web.http_headers import Headers
 
 from imd.http.auth import new_key
@@ -66,7 +69,9 @@ class Api:
         raw = Headers({name: [value] for name, value in given.items()})
         producer = None if content is None else FileBodyProducer(io.BytesIO(content))
         response = await self._agent.request(method.encode(), address.encode(), raw, producer)
-        found = await readBody(response)
+        body = _Body()
+        response.deliverBody(body)
+        found = await body.whole
         media_type = (response.headers.getRawHeaders("Content-Type") or [""])[0]
         return Answer(response.code, response.headers, json.loads(found) if "json" in media_type else found)
 
@@ -75,6 +80,20 @@ class Api:
         answer = await self.ask(method, path, body, **query)
         assert answer.status == 200, answer.body
         return answer.body
+
+
+class _Body(Protocol):
+    """Fires with a body, once the server has ended it."""
+
+    def __init__(self) -> None:
+        self.whole: Deferred[bytes] = Deferred()
+        self._parts: list[bytes] = []
+
+    def dataReceived(self, data: bytes) -> None:
+        self._parts.append(data)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self.whole.callback(b"".join(self._parts))
 
 
 def make_key(url: str, *scopes: str, per_second: int = 0, lifetime_ms: int = 3_600_000) -> str:

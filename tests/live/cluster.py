@@ -19,15 +19,19 @@ PROBES = (1, 2)
 
 
 class Cluster:
-    """The nodes ``one`` and ``two``, their database and their Redis; ``variables`` are settings of both nodes."""
+    """The nodes ``one`` and ``two``, their database and their Redis; ``variables`` are settings of both nodes.
 
-    def __init__(self, folder: Path, variables: Mapping[str, str]) -> None:
+    Without ``start`` the nodes are the test's own: others, with settings that are not the same.
+    """
+
+    def __init__(self, folder: Path, variables: Mapping[str, str], *, start: bool = True) -> None:
         self.postgres = PostgresServer()
         self.redis = RedisServer(folder)
         secret = folder / "secret"
         secret.write_text(os.urandom(32).hex())
         secret.chmod(0o600)
         self._folder = folder
+        self._starts = start
         self._variables = {
             "IMD_STORAGE_URL": self.postgres.url(),
             "IMD_PRESENCE_URL": f"{self.redis.url}/1",
@@ -41,7 +45,7 @@ class Cluster:
         self.postgres.__enter__()
         self.redis.__enter__()
         upgrade(self.postgres.url(), "")
-        for node in self.nodes:
+        for node in self.nodes if self._starts else ():
             node.start()
         return self
 

@@ -358,3 +358,15 @@ class TestExpiring:
         subject.batches.clear()
         assert await subject.store.expire_notices(LATER - 1, 10) == 0
         assert subject.batches == []
+
+
+@ensureDeferred
+async def test_notices_of_one_call_are_kept_each_for_its_users_and_told_in_their_order(subject: Subject) -> None:
+    await know(subject, 1, 2)
+    await keep(subject, "b", 1)
+    wanted = [Addressed(notice("c"), [1, 9]), Addressed(notice("b"), [2, 1]), Addressed(notice("a"), [2])]
+    kept = await subject.store.keep_notices(wanted)
+    told = [{(each.notice_id, uid) for each, uids in of.waiting for uid in uids} for of in kept]
+    assert told == [{("c", 1)}, {("b", 1), ("b", 2)}, {("a", 2)}]
+    assert [list(of.unknown) for of in kept] == [[9], [], []]
+    assert (sorted(await waiting(subject, 1)), sorted(await waiting(subject, 2))) == (["b", "c"], ["a", "b"])

@@ -442,3 +442,31 @@ async def test_imctl_looks_after_users_groups_and_messages(served: ApiDaemon, lo
     kicked = imctl(served, "user", "kick", str(device.uid))
     assert "sessions" in kicked.stdout
     assert (await device.told(Command.USER_KICK)).reason == KickReason.ADMIN
+
+
+@ensureDeferred
+async def test_a_node_that_is_stopped_says_so_and_answers_what_it_was_asked(
+    tmp_path: Path, log_in: LogIn, new_uid: NewUid
+) -> None:
+    served = ApiDaemon(tmp_path / "served", {"IMD_DRAIN_SECONDS": "2"}).start()
+    try:
+        # Who doesn't read keeps the node from being done at once.
+        slow = socket.create_connection(("127.0.0.1", served.daemon.port))
+        asked = [
+            served.api.ask("POST", "/v1/messages", {"msg_id": new_id(), "group_id": "1_2", "msg_body": "x" * 60_000})
+            for _ in range(20)
+        ]
+        answering = gatherResults([Deferred.fromCoroutine(each) for each in asked])
+        await until(lambda: served.daemon.rows("SELECT 1 FROM x_message LIMIT 1") != [])
+        served.daemon.terminate()
+        unready = await served.watch.ask("GET", "/readyz")
+        assert (unready.status, unready.body) == (503, b"the node is being stopped\n")
+        assert (await served.watch.ask("GET", "/healthz")).status == 200
+        answers = await answering
+        assert {each.status for each in answers} <= {200, 503}
+        stored = served.daemon.rows("SELECT count(*) FROM x_message")
+        assert stored == [(sum(each.status == 200 for each in answers),)]
+        slow.close()
+        assert await deferToThread(served.daemon.wait) == 0
+    finally:
+        served.close()

@@ -259,7 +259,7 @@ class SqlStore:
 
     async def keep_notices(self, notices: Sequence[Addressed]) -> Sequence[Kept]:
         """Keep notices for users."""
-        return await self._change((), self._notices.keep_all, notices)
+        return await self._change((), self._notices.keep, notices)
 
     async def acknowledge_notices(self, acks: Sequence[NoticeAck]) -> None:
         """Take notices away."""

@@ -2,13 +2,17 @@
 
 import base64
 import json
+import socket
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from click.testing import CliRunner
 from click.testing import Result as Outcome
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from pytest_twisted import ensureDeferred
+from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.threads import deferToThread
 
 from imd.cli.main import main
 from imd.wire.bodies import GroupMute, ImMsg, NoticeMsg, NoticeMsgAck, PullNotice, SubmitReadSeq
@@ -18,7 +22,7 @@ from imd.wire.results import KickReason, Result
 
 from .api import ApiDaemon
 from .conftest import LogIn, NewUid
-from .device import ANDROID, MAC, Device, eventually, new_id, refusal
+from .device import ANDROID, MAC, Device, eventually, new_id, refusal, until
 
 
 def imctl(served: ApiDaemon, *arguments: str, key: str = "") -> Outcome:

@@ -370,3 +370,12 @@ async def test_notices_of_one_call_are_kept_each_for_its_users_and_told_in_their
     assert told == [{("c", 1)}, {("b", 1), ("b", 2)}, {("a", 2)}]
     assert [list(of.unknown) for of in kept] == [[9], [], []]
     assert (sorted(await waiting(subject, 1)), sorted(await waiting(subject, 2))) == (["b", "c"], ["a", "b"])
+
+
+@ensureDeferred
+async def test_of_two_notices_of_one_id_in_one_call_the_first_one_holds(subject: Subject) -> None:
+    await know(subject, 1)
+    wanted = [Addressed(notice("a", payload=payload), [1]) for payload in (b"first", b"second")]
+    kept = await subject.store.keep_notices(wanted)
+    assert [[(each.payload, list(uids)) for each, uids in of.waiting] for of in kept] == [[(b"first", [1])]] * 2
+    assert [each.payload for each in (await page(subject, 1)).notices] == [b"first"]

@@ -1,5 +1,1 @@
 """`imctl nodes` over a real Redis and real nodes."""
-
-
-
-

@@ -55,7 +55,9 @@ class Way:
                 protocol.peer.dataReceived = lambda _: None
 
     async def close(self) -> None:
-        await self._port.stopListening()
+        if self._port is not None:
+            port, self._port = self._port, None
+            await port.stopListening()
         for protocol in self._open:
             protocol.transport.loseConnection()
         self._open.clear()

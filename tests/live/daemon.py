@@ -44,6 +44,12 @@ class Daemon:
 
     def start(self) -> "Daemon":
         """Start, and return once it accepts connections."""
+        self.launch()
+        self.await_notice("READY=1", STARTS_WITHIN)
+        return self
+
+    def launch(self) -> None:
+        """Start, without waiting for it."""
         arguments = ["--pidfile=", "-n", "imd", "--data", str(self.data)]
         arguments += ["--listen", self._endpoint.format(port=self.port)]
         name = "@" + self._notify.getsockname()[1:].decode()
@@ -55,8 +61,6 @@ class Daemon:
                 stdout=log,
                 stderr=log,
             )
-        self.await_notice("READY=1", STARTS_WITHIN)
-        return self
 
     def await_notice(self, state: str, within: float) -> None:
         """Wait until the daemon has told its service manager ``state``."""

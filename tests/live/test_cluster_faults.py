@@ -16,7 +16,6 @@ from .cluster import Cluster, reach_each_other
 from .conftest import LogIn, LogInBoth, NewUid
 from .daemon import free_port
 from .device import ANDROID, LINUX, MAC, Device, eventually, message, reactor, refusal, until
-from .test_crash import Speaker, acked
 
 SETTINGS = {"IMD_PRESENCE_LEASE_SECONDS": "2", "IMD_DELIVERY_SWEEP_SECONDS": "60", "IMD_STORAGE_TIMEOUT_SECONDS": "2"}
 """The lease is short, and the sweep is not what brings anything here."""
@@ -98,39 +97,6 @@ async def test_users_of_a_killed_node_come_back_on_the_other_one_and_miss_nothin
         assert list(gone.users) == [UserPresence(uid=carol.uid)]
         asked = await alice.request(PresenceQuery(uids=[bob.uid, carol.uid]))
         assert list(asked.users) == [UserPresence(uid=bob.uid, client_types=[LINUX]), UserPresence(uid=carol.uid)]
-    finally:
-        cluster.two.start()
-
-
-@ensureDeferred
-async def test_kill_9_of_a_node_under_load_loses_no_acked_message_and_doubles_none(
-    cluster: Cluster, log_in: LogIn, new_uid: NewUid
-) -> None:
-    uids, offline = [new_uid() for _ in range(4)], [new_uid() for _ in range(4)]
-    nodes = [cluster.one, cluster.two, cluster.one, cluster.two]
-    devices = {uid: await log_in(node, uid) for uid, node in zip(uids, nodes, strict=True)}
-    group = await devices[uids[0]].make_group("everybody", *uids[1:], *offline)
-    speakers = [Speaker(uid, to=to) for uid, to in zip(uids, offline, strict=True)]
-    speakers += [Speaker(uid, group=group) for uid in uids]
-    rounds = [Deferred.fromCoroutine(speaker.speak(devices[speaker.uid])) for speaker in speakers]
-    await until(lambda: acked(speakers) > 500)
-    cluster.two.kill()
-    try:
-        before = acked(speakers)
-        await until(lambda: acked(speakers) > before + 200)
-        for uid in uids:
-            devices[uid].connection.drop("the test has seen enough")
-        await gatherResults(rounds)
-        devices = {uid: await log_in(cluster.one, uid) for uid in uids}
-        for speaker in speakers:
-            await speaker.speak(devices[speaker.uid], only_again=True)
-        for speaker in speakers:
-            conversation = speaker.conversation or f"{speaker.uid}_{speaker.receiver}"
-            stored = await devices[speaker.uid].history(conversation)
-            mine = {each.msg_id: each.seq_id for each in stored if each.sender_id == speaker.uid and each.msg_type == 1}
-            assert [each.seq_id for each in stored] == list(range(1, len(stored) + 1))
-            assert sorted(mine) == sorted(speaker.said)
-            assert mine == speaker.acked
     finally:
         cluster.two.start()
 

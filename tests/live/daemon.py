@@ -102,6 +102,14 @@ class Daemon:
         self._process.kill()
         self._process.wait(STOPS_WITHIN)
 
+    def pause(self) -> None:
+        """Let it stand still, as on a machine that has no time for it."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on."""
+        os.kill(self.pid, signal.SIGCONT)
+
     def wait(self) -> int:
         """Return its exit code, once it has ended."""
         assert self._process is not None

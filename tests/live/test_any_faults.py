@@ -71,6 +71,7 @@ def faults(cluster: Cluster) -> list[Fault]:
     for node, (name, way) in zip(cluster.nodes, cluster.ways.items(), strict=True):
         found += [
             Fault(name, lambda node=node: done(node.kill), lambda node=node: revive(node)),  # type: ignore[misc]
+            Fault(name, lambda node=node: done(node.pause), lambda node=node: done(node.resume)),  # type: ignore[misc]
             Fault(name, lambda node=node: stop(node), lambda node=node: revive(node)),  # type: ignore[misc]
             Fault(f"the way of {name}", way.close, way.open),
         ]

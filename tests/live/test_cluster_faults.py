@@ -10,11 +10,10 @@ from imd.client.errors import ResultError
 from imd.wire.bodies import Heartbeat, PresenceQuery, PresenceSubscribe, UserPresence
 from imd.wire.commands import Command
 from imd.wire.results import KickReason, Result
-from tests.contract.redis_way import Way
+from imd.wire.single import single_group_id
 
-from .cluster import Cluster, reach_each_other
+from .cluster import Cluster
 from .conftest import LogIn, LogInBoth, NewUid
-from .daemon import free_port
 from .device import ANDROID, LINUX, MAC, Device, eventually, message, reactor, refusal, until
 
 SETTINGS = {"IMD_PRESENCE_LEASE_SECONDS": "2", "IMD_DELIVERY_SWEEP_SECONDS": "60", "IMD_STORAGE_TIMEOUT_SECONDS": "2"}
@@ -201,16 +200,12 @@ async def test_without_redis_chat_goes_on_and_what_is_for_the_other_node_comes_l
 async def test_who_logged_in_elsewhere_while_a_node_was_cut_from_redis_is_kicked_there(
     cluster: Cluster, log_in: LogIn, new_uid: NewUid
 ) -> None:
-    way = Way(cluster.redis, free_port())
-    await way.open()
-    cut = cluster.node("n3", IMD_PRESENCE_URL=f"{way.url}/1").start()
+    cut, way = cluster.two, cluster.ways["n2"]
+    alice, uid = await log_in(cluster.one, new_uid()), new_uid()
+    bob, carol, dave = await log_in(cut, uid), await log_in(cut, new_uid()), await log_in(cut, new_uid())
+    await hear_all(bob, *await say_many(alice, uid, 1))
+    await way.close()
     try:
-        await reach_each_other(cluster.one, cut)
-        alice, uid = await log_in(cluster.one, new_uid()), new_uid()
-        await alice.request(PresenceSubscribe(uids=[uid]))
-        bob, carol, dave = await log_in(cut, uid), await log_in(cut, new_uid()), await log_in(cut, new_uid())
-        await hear_all(bob, *await say_many(alice, uid, 1))
-        await way.close()
         to_carol = await say_many(alice, carol.uid, 5)
         from_carol = await say_many(carol, alice.uid, 5)
         await hear_all(dave, *await say_many(bob, dave.uid, 5))
@@ -218,19 +213,36 @@ async def test_who_logged_in_elsewhere_while_a_node_was_cut_from_redis_is_kicked
         back = await log_in(cluster.one, uid)
         await hear_all(back, *await say_many(alice, uid, 5))
         assert not bob.closed.called
-        await way.open()
-        assert (await bob.told(Command.USER_KICK)).reason == KickReason.REPLACED
-        await hear_all(carol, *to_carol)
-        await hear_all(alice, *from_carol)
-        await hear_all(back, *await say_many(alice, uid, 5))
-        for device, end in ((back, 11), (carol, 10)):
-            uids = sorted((alice.uid, device.uid))
-            await is_stored_once(device, f"{uids[0]}_{uids[1]}", end)
-        asked = await alice.request(PresenceQuery(uids=[uid, carol.uid]))
-        assert [list(user.client_types) for user in asked.users] == [[LINUX], [LINUX]]
     finally:
-        cut.close()
-        await way.close()
+        await way.open()
+    assert (await bob.told(Command.USER_KICK)).reason == KickReason.REPLACED
+    await hear_all(carol, *to_carol)
+    await hear_all(alice, *from_carol)
+    await hear_all(back, *await say_many(alice, uid, 5))
+    for device, end in ((back, 11), (carol, 10)):
+        await is_stored_once(device, single_group_id(alice.uid, device.uid), end)
+    asked = await alice.request(PresenceQuery(uids=[uid, carol.uid]))
+    assert [list(user.client_types) for user in asked.users] == [[LINUX], [LINUX]]
+
+
+@ensureDeferred
+async def test_who_came_and_went_while_a_node_was_cut_from_redis_is_told_there_to_who_watches(
+    cluster: Cluster, log_in: LogIn, new_uid: NewUid
+) -> None:
+    comes, goes, stays = new_uid(), await log_in(cluster.one, new_uid()), await log_in(cluster.one, new_uid())
+    alice = await log_in(cluster.two, new_uid())
+    await alice.request(PresenceSubscribe(uids=[comes, goes.uid, stays.uid]))
+    await cluster.ways["n2"].close()
+    try:
+        await goes.leave()
+        await log_in(cluster.one, comes)
+    finally:
+        await cluster.ways["n2"].open()
+    told = {}
+    while len(told) < 2:
+        for user in (await alice.told(Command.PRESENCE_NOTICE)).users:
+            told[user.uid] = list(user.client_types)
+    assert told == {comes: [LINUX], goes.uid: []}
 
 
 # PostgreSQL.

@@ -48,6 +48,13 @@ async def stop_a_node(cluster: Cluster, traffic: Traffic) -> None:
     await deferToThread(cluster.two.start)
 
 
+async def pause_a_node(cluster: Cluster, traffic: Traffic) -> None:
+    cluster.two.pause()
+    await passed(PAUSE)
+    await traffic.goes_on(talkers=traffic.talkers[::2])
+    cluster.two.resume()
+
+
 async def restart_redis(cluster: Cluster, traffic: Traffic) -> None:
     cluster.redis.kill()
     await traffic.goes_on()
@@ -95,6 +102,7 @@ async def pause_postgresql(cluster: Cluster, _: Traffic) -> None:
     [
         kill_a_node,
         stop_a_node,
+        pause_a_node,
         restart_redis,
         flush_redis,
         pause_redis,

@@ -121,7 +121,7 @@ class Cluster:
 
     def _hear(self, frame: bytes) -> None:
         self._unheard = 0
-        if self.presence.is_connected:
+        if self.presence.counts:  # to one that doesn't, nobody sends, and then no number is missing
             self._well = self._now()
         self.delivery.received(frame)
 

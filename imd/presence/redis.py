@@ -96,6 +96,11 @@ class RedisPresence:
         link.watch(self._link_changed)
         link.subscribe(self._channel, self._hear)
 
+    @property
+    def counts(self) -> bool:
+        """Whether the other nodes take this one for alive, as far as it knows: a lease that it let end is lost."""
+        return self.is_connected and self._leases.holds(self._own)
+
     async def stop(self) -> None:
         """Give the lease up: what is still here doesn't count any more, and other nodes sweep it."""
         self._is_stopped, self.is_connected = True, False

@@ -24,6 +24,10 @@ class Way:
     def url(self) -> str:
         return f"redis://127.0.0.1:{self._number}"
 
+    @property
+    def is_open(self) -> bool:
+        return self._port is not None
+
     async def open(self) -> None:
         factory = ProxyFactory("127.0.0.1", self._redis.port)
         factory.noisy = False
@@ -55,7 +59,7 @@ class Way:
                 protocol.peer.dataReceived = lambda _: None
 
     async def close(self) -> None:
-        if self._port is not None:
+        if self.is_open:
             port, self._port = self._port, None
             await port.stopListening()
         for protocol in self._open:

@@ -121,6 +121,22 @@ async def test_a_node_that_has_gone_deaf_notices_and_listens_anew(new_member: Ne
 
 
 @ensureDeferred
+async def test_a_node_that_let_its_lease_end_may_have_missed_all_since_then(new_member: NewMember) -> None:
+    node = await new_member("n1")
+    await until(lambda: node.cluster._well == node.time)
+    presence, heard = node.cluster.presence, node.time
+    node.doubts.clear()
+    presence._timer.cancel()
+    await until(lambda: not presence.counts)
+    node.time += 60_000
+    node.cluster._unheard = 1
+    await until(lambda: node.cluster._unheard == 0)  # it hears itself all the same
+    presence._tick()
+    await until(lambda: bool(node.doubts))
+    assert node.doubts == [heard - LEASE * 1000]
+
+
+@ensureDeferred
 async def test_a_node_that_hears_itself_doubts_nothing(new_member: NewMember) -> None:
     node = await new_member("n1")
     node.doubts.clear()

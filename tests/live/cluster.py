@@ -79,6 +79,21 @@ class Cluster:
         await reach_each_other(self.one, self.two)
         return self
 
+    def heal(self) -> None:
+        """Let everything run again that a test which failed has left paused, cut or dead."""
+        for server in (self.postgres, self.redis):
+            server.resume()
+            if not server.is_running:
+                server.start()
+        for way in self.ways.values():
+            if not way.is_open:
+                _wait_for(way.open())
+        for node in self.nodes:
+            if node.is_running:
+                node.resume()
+            else:
+                node.start()
+
     def has_nothing_for(self, *uids: int) -> Callable[[], Awaitable[bool]]:
         """Return what tells whether everything has reached these users."""
         listed = ", ".join(map(str, uids))

@@ -84,6 +84,7 @@ def traffic(cluster: Cluster, new_uid: NewUid) -> Iterator[Traffic]:
     traffic = Traffic(cluster, new_uid)
     yield traffic
     traffic.end()
+    cluster.heal()
 
 
 @pytest.mark.parametrize(

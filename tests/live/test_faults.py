@@ -29,6 +29,7 @@ def begin(cluster: Cluster, new_uid: NewUid) -> Iterator[Begin]:
     traffic = Traffic(cluster, new_uid)
     yield traffic.begin
     traffic.end()
+    cluster.heal()
 
 
 async def passed(seconds: float) -> None:

@@ -275,6 +275,7 @@ class Daemon(Service):
             self._sessions,
             _now,
             lambda: [Entry(each.uid, each.client_type, each.session_id) for each in self._sessions.everyone()],
+            lambda: len(self._sessions),
             self._doubt,
             broadcasts.put,
             lambda uid, uids: self._watch.blocked(uid, uids),  # noqa: PLW0108 - which is made later

@@ -10,6 +10,7 @@ from twisted.logger import Logger
 from imd.errors import UnavailableError
 from imd.ports.delivery import IDelivery
 from imd.ports.presence import Entry, Location
+from imd.presence.about import About, encode_about
 from imd.presence.address import RedisAddress
 from imd.presence.link import RedisLink
 from imd.presence.links import Links
@@ -33,15 +34,15 @@ RENEWALS = 3
 CONNECT_SECONDS = 5.0
 PREFIX = "imd"
 ABOUT = f"{PREFIX}:about:"
-"""What begins the key, the incarnation behind it, of the version that a node runs."""
+"""What begins the key, the incarnation behind it, of what a node tells about itself."""
 
 
 class Cluster:
     """Joins the parts of ``node``; ``token`` tells this run of it from all others, ``local`` is its own delivery.
 
-    ``sessions`` lists what is logged in here. ``on_doubt`` is told since when (ms) pushes of other nodes may have got
-    lost, once this node's sessions are registered again. ``on_taken`` is called when another node, which was there
-    before, turns out to have the same name. ``lease`` is in seconds.
+    ``sessions`` lists what is logged in here, ``count_sessions`` counts it. ``on_doubt`` is told since when (ms) pushes
+    of other nodes may have got lost, once this node's sessions are registered again. ``on_taken`` is called when another
+    node, which was there before, turns out to have the same name. ``lease`` is in seconds.
     """
 
     _log = Logger(namespace="imd.presence")
@@ -55,6 +56,7 @@ class Cluster:
         local: IDelivery,
         now: Callable[[], int],
         sessions: Callable[[], Sequence[Entry]],
+        count_sessions: Callable[[], int],
         on_doubt: Callable[[int], None],
         on_broadcast: Callable[[Any], None],
         on_block: Callable[[int, Any], None],
@@ -66,6 +68,7 @@ class Cluster:
         self._local = local
         self._now = now
         self._sessions = sessions
+        self._count_sessions = count_sessions
         self._on_doubt = on_doubt
         self._margin = int(lease * 1000)
         self._well = now()
@@ -140,7 +143,7 @@ class Cluster:
                 since, self._since = self._since, None
                 try:
                     self._kick(await self.presence.register(self._sessions()))
-                    await self._tell_version()
+                    await self._tell_about()
                 except UnavailableError:
                     self._since = since if self._since is None else min(since, self._since)
                     return  # the doubt is told again once presence can be used
@@ -152,12 +155,13 @@ class Cluster:
         if self.presence.is_connected:
             try:
                 self._kick(await self.presence.check())
-                await self._tell_version()
+                await self._tell_about()
             except UnavailableError:
                 return
 
-    async def _tell_version(self) -> None:
-        await self._link.call("SET", self._about, _version(), "EX", int(3 * CHECK_SECONDS))
+    async def _tell_about(self) -> None:
+        about = encode_about(About(_version(), self._count_sessions()))
+        await self._link.call("SET", self._about, about, "EX", int(3 * CHECK_SECONDS))
 
     def _kick(self, replaced: Sequence[Entry]) -> None:
         for entry in replaced:

@@ -47,6 +47,7 @@ class Member:
             Sessions(reactor, Outbox(), 100),
             lambda: self.time,
             list,
+            lambda: 0,
             self.doubts.append,
             self.broadcasts.append,
             lambda uid, uids: self.blocks.append((uid, list(uids))),

@@ -14,7 +14,7 @@ from imd.presence.cluster import _version
 
 from .conftest import LogIn, NewUid
 from .daemon import clean_environment
-from .device import ANDROID, LINUX, MAC
+from .device import ANDROID, LINUX, MAC, eventually
 from .redis_nodes import LEASE, RedisNodes, let_in
 from .test_imctl import IMCTL, WITHIN
 
@@ -46,6 +46,11 @@ def listed(nodes: RedisNodes) -> list[dict[str, Any]]:
     return found
 
 
+async def sessions(nodes: RedisNodes, *counts: int) -> bool:
+    """Whether so many sessions are told of each node, which is done every few seconds."""
+    return tuple(node["sessions"] for node in listed(nodes)) == counts
+
+
 @ensureDeferred
 async def test_nodes_are_listed_with_their_users_and_are_gone_when_they_are(
     nodes: RedisNodes, log_in: LogIn, new_uid: NewUid
@@ -56,13 +61,14 @@ async def test_nodes_are_listed_with_their_users_and_are_gone_when_they_are(
         await let_in(log_in, node, who, kind)
     first, second = listed(nodes)
     assert (first["node"], first["users"], first["state"], first["version"]) == ("gate1", 2, "runs", _version())
+    await eventually(lambda: sessions(nodes, 3, 1))
     assert (second["node"], second["users"], second["state"], second["version"]) == ("gate2", 1, "runs", _version())
     assert first["run"] != second["run"]
     for node in (first, second):
         assert 0 <= node["lag"] <= LEASE
         assert node["lag"] + node["lease_left"] == pytest.approx(LEASE)
     head, *rows = (line.split() for line in imctl_nodes(nodes).stdout.splitlines())
-    assert head == ["node", "run", "state", "version", "users", "lag", "lease", "left"]
+    assert head == ["node", "run", "state", "version", "users", "sessions", "lag", "lease", "left"]
     assert [row[:3] for row in rows] == [["gate1", first["run"], "runs"], ["gate2", second["run"], "runs"]]
 
     two.terminate()

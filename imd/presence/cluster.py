@@ -41,8 +41,8 @@ class Cluster:
     """Joins the parts of ``node``; ``token`` tells this run of it from all others, ``local`` is its own delivery.
 
     ``sessions`` lists what is logged in here, ``count_sessions`` counts it. ``on_doubt`` is told since when (ms) pushes
-    of other nodes may have got lost, once this node's sessions are registered again. ``on_taken`` is called when another
-    node, which was there before, turns out to have the same name. ``lease`` is in seconds.
+    of other nodes may have got lost, once this node's sessions are registered again. ``on_taken`` is called when
+    another node, which was there before, turns out to have the same name. ``lease`` is in seconds.
     """
 
     _log = Logger(namespace="imd.presence")

@@ -10,10 +10,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 
-def certificate(folder: Path, host: str) -> bytes:
+def make_certificate(folder: Path, host: str) -> bytes:
     """Make key.pem and cert.pem for a host, and return what is to be trusted for them (PEM)."""
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "redis")])
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "imd test")])
     now = datetime.datetime.now(datetime.UTC)
     made = (
         x509.CertificateBuilder()

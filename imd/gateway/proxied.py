@@ -1,4 +1,8 @@
-"""Connections that a balancer passes on, each with a header that says whose it is."""
+"""Connections that a balancer passes on, each with a header that says whose it is.
+
+Not by Twisted's own wrapper: that builds a connection's protocol before its header has come, so that the limits of an
+address would be the balancer's.
+"""
 
 from twisted.internet.interfaces import IAddress, IProtocolFactory
 from zope.interface import implementer

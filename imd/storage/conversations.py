@@ -119,24 +119,30 @@ class Conversations:
         details = self._rows(connection, uid, group_ids)
         deleted = self._tombstones(connection, uid, group_ids, since) if since else {}
         page = UserData(server_time=settled, has_more=len(rows) > page_size)
+        groups = page.groups
         size = 0
-        for group_id, sort_time in rows[:page_size]:
+        last = None
+        for place in rows[:page_size]:
+            group_id = place[0]
             row = details.get(group_id)
             if row is None:
                 continue
-            group = page.groups.add()
+            group = groups.add()
             self._fill(connection, uid, group, row, now)
             size += group.ByteSize() + 8
-            seq_ids = [seq_id for seq_id in deleted.get(group_id, ()) if seq_id > group.init_seq][-MAX_TOMBSTONES:]
-            size += len(seq_ids) * (len(group_id.encode()) + TOMBSTONE_ROOM)
-            if size > self._max_body and len(page.groups) > 1:
-                del page.groups[-1]
+            seq_ids: Sequence[int] = ()
+            if group_id in deleted:
+                seq_ids = [seq_id for seq_id in deleted[group_id] if seq_id > group.init_seq][-MAX_TOMBSTONES:]
+                size += len(seq_ids) * (len(group_id.encode()) + TOMBSTONE_ROOM)
+            if size > self._max_body and last is not None:
+                del groups[-1]
                 page.has_more = True
                 break
-            page.messages.extend(tombstone(group_id, group.group_type, seq_id) for seq_id in seq_ids)
-            page.cursor = f"{settled}:{sort_time}:{group_id}"
-        if not page.has_more:
-            page.cursor = ""
+            if seq_ids:
+                page.messages.extend(tombstone(group_id, group.group_type, seq_id) for seq_id in seq_ids)
+            last = place
+        if page.has_more and last is not None:
+            page.cursor = f"{settled}:{last[1]}:{last[0]}"
         return page
 
     def by_id(self, connection: Connection, uid: int, group_ids: Sequence[str], now: int) -> UserData:
@@ -221,7 +227,8 @@ class Conversations:
             hidden,
             seq_id,
         ) = row[: _LAST_AT + 1]
-        init_seq = max(init_seq, min(floor_seq, max_seq))
+        if floor_seq > init_seq:
+            init_seq = max(init_seq, min(floor_seq, max_seq))
         group.group_id = group_id
         group.group_type = group_type
         group.max_seq = max_seq
@@ -229,7 +236,7 @@ class Conversations:
         group.read_seq = read_seq
         group.receive_seq = receive_seq
         if unread:
-            group.unread = min(unread, UNREAD_LIMIT)
+            group.unread = unread if unread < UNREAD_LIMIT else UNREAD_LIMIT
         if is_shield:
             group.is_shield = is_shield
         if is_quit:

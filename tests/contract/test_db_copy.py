@@ -25,7 +25,7 @@ ODD = "tab\t newline\n return\r back\\slash \\N 李 😀 'quoted' \"twice\""
 _numbers = itertools.count()
 
 
-class Interrupted(Exception):
+class InterruptedCopyError(Exception):
     """Ends a copy in the midst."""
 
 
@@ -109,7 +109,7 @@ def until(table: str, rows: int, then: Callable[[], None] | None = None) -> Call
         if name == table and done >= rows and left:
             left.clear()
             if then is None:
-                raise Interrupted
+                raise InterruptedCopyError
             then()
 
     return progress
@@ -141,9 +141,9 @@ def test_a_node_runs_on_the_finished_copy(folder: Path, target: Target) -> None:
 
 
 def test_an_interrupted_copy_goes_on_where_it_was(folder: Path, target: Target) -> None:
-    with pytest.raises(Interrupted):
+    with pytest.raises(InterruptedCopyError):
         copy(folder, target.url, until("x_inbox", 10))
-    with pytest.raises(Interrupted):
+    with pytest.raises(InterruptedCopyError):
         copy(folder, target.url, until("x_message", 20))
     copied = {each.table: each.copied for each in copy(folder, target.url, unwatched)}
     assert target.tables() == held_by(folder)
@@ -159,11 +159,11 @@ def test_an_interruption_after_any_chunk_loses_and_doubles_nothing(folder: Path,
         def progress(_table: str, _done: int, _total: int, steps: Iterator[int] = steps) -> None:
             # The first call of each table comes before anything of it was copied.
             if next(steps) > len(metadata.tables) // 2:
-                raise Interrupted
+                raise InterruptedCopyError
 
         try:
             done = copy(folder, target.url, progress if interruptions < 12 else unwatched)
-        except Interrupted:
+        except InterruptedCopyError:
             interruptions += 1
     assert interruptions == 12
     assert target.tables() == held_by(folder)
@@ -182,7 +182,7 @@ def test_the_server_may_end_in_the_midst(folder: Path) -> None:
 
 
 def test_no_node_runs_on_an_unfinished_copy(folder: Path, target: Target) -> None:
-    with pytest.raises(Interrupted):
+    with pytest.raises(InterruptedCopyError):
         copy(folder, target.url, until("x_message", 10))
     with pytest.raises(StartError, match="imctl db copy into this database has not finished"):
         PostgresqlDatabase(target.url, 1, 5.0)
@@ -191,7 +191,7 @@ def test_no_node_runs_on_an_unfinished_copy(folder: Path, target: Target) -> Non
 
 
 def test_a_copy_begins_anew_where_the_data_have_changed_meanwhile(folder: Path, target: Target) -> None:
-    with pytest.raises(Interrupted):
+    with pytest.raises(InterruptedCopyError):
         copy(folder, target.url, until("x_message", 10))
     changed(folder, "UPDATE x_conversation SET read_seq = 77")
     copy(folder, target.url, unwatched)
@@ -215,7 +215,7 @@ def test_a_finished_copy_is_not_copied_into_again(folder: Path, target: Target) 
 
 
 def test_the_unfinished_copy_of_another_folder_is_refused(folder: Path, target: Target, tmp_path: Path) -> None:
-    with pytest.raises(Interrupted):
+    with pytest.raises(InterruptedCopyError):
         copy(folder, target.url, until("x_message", 10))
     other = tmp_path / "other"
     other.mkdir()

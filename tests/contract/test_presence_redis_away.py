@@ -15,7 +15,7 @@ from twisted.logger import formatEvent, globalLogPublisher
 from imd.errors import UnavailableError
 from imd.ports.presence import Entry
 
-from ..certificates import certificate
+from ..certificates import make_certificate
 from .conftest import NewNode
 from .redis_node import Node, together, until
 from .redis_server import RedisServer
@@ -342,7 +342,7 @@ async def test_presence_by_a_unix_socket(new_node: NewNode, tmp_path: Path) -> N
 async def test_over_tls_redis_has_to_show_a_certificate_for_its_host(
     new_node: NewNode, redis: RedisServer, tmp_path: Path, logged: Callable[[], str]
 ) -> None:
-    authority = certificate(tmp_path, "127.0.0.1")
+    authority = make_certificate(tmp_path, "127.0.0.1")
     way = Way(redis, tls=tmp_path)
     await way.open()
     url = way.url.replace("redis://", "rediss://")
@@ -360,7 +360,7 @@ async def test_over_tls_redis_has_to_show_a_certificate_for_its_host(
 async def test_a_certificate_for_another_host_is_refused(
     new_node: NewNode, redis: RedisServer, tmp_path: Path, logged: Callable[[], str]
 ) -> None:
-    authority = certificate(tmp_path, "127.0.0.2")
+    authority = make_certificate(tmp_path, "127.0.0.2")
     way = Way(redis, tls=tmp_path)
     await way.open()
     node = new_node(url=way.url.replace("redis://", "rediss://"), authorities=authority)

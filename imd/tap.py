@@ -321,11 +321,14 @@ class Daemon(Service):
         gc.freeze()
         # A batch makes thousands of tuples that die with it: looking through them early finds nothing.
         gc.set_threshold(50_000, 20, 50)
+        option = "" if self._config.server.data == "./imd-data" else f" --data {self._config.server.data}"
+        if self._config.sso.source != "secret_file":
+            option += " --token TOKEN"
         self._log.info(
             "data in {data}; try it from another terminal:  {imctl} chat 1 --to 2{option}",
             data=self._config.data,
             imctl=Path(sys.argv[0]).with_name("imctl"),
-            option="" if self._config.server.data == "./imd-data" else f" --data {self._config.server.data}",
+            option=option,
         )
         notify_systemd("READY=1", self._environ)
 

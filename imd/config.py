@@ -15,6 +15,17 @@ from imd.wire.packet import MAX_BODY
 _KIB = 1024
 _SQLITE = "sqlite:///"
 _Text = Annotated[str, Meta(pattern=r"\A[^\0]+\Z", description="a string that is not empty and has no NUL")]
+_File = Annotated[str, Meta(pattern=r"\A[^\0]*\Z", description="a string without NUL")]
+_Line = Annotated[str, Meta(pattern=r"\A[^\0-\x1f]*\Z", description="a string without control characters")]
+_HOST = r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])"
+_LOCAL = r"(localhost|127\.[0-9.]+|\[::1\])"
+_HttpUrl = Annotated[
+    str,
+    Meta(
+        pattern=rf"\A((https://{_HOST}|http://{_LOCAL})(:[0-9]{{1,5}})?([/?][!-~]*)?)?\Z",
+        description="https://HOST/PATH without a user, or http:// to this machine alone,",
+    ),
+]
 _Seconds = Annotated[float, Meta(gt=0, le=3600)]
 _Millis = Annotated[float, Meta(gt=0, le=60_000)]
 
@@ -33,10 +44,53 @@ class Server(Struct, frozen=True, kw_only=True):
 
 
 class Sso(Struct, frozen=True, kw_only=True):
-    """How tokens are checked. An empty ``secret_file`` stands for DATA/token.secret, made on the first start."""
+    """How tokens are checked: by the one of the first five keys that is set.
 
-    secret_file: Annotated[str, Meta(pattern=r"\A[^\0]*\Z", description="a string without NUL")] = ""
+    Where none is, an empty ``secret_file`` stands for DATA/token.secret, made on the first start.
+    """
+
+    secret_file: _File = ""
+    public_key_file: _File = ""
+    jwks_url: _HttpUrl = ""
+    url: _HttpUrl = ""
+    introspection_url: _HttpUrl = ""
+    algorithm: Annotated[
+        str,
+        Meta(
+            pattern=r"\A(HS256|RS256|RS384|RS512|PS256|ES256|EdDSA)?\Z",
+            description="one of HS256, RS256, RS384, RS512, PS256, ES256 and EdDSA, or an empty string,",
+        ),
+    ] = ""
+    issuer: _Line = ""
+    audience: _Line = ""
     leeway_seconds: Annotated[float, Meta(ge=0, le=300)] = 0.0
+    jwks_seconds: Annotated[float, Meta(ge=1, le=86_400)] = 300.0
+    client_id: _Line = ""
+    client_secret_file: _File = ""
+    bearer_file: _File = ""
+    ca_file: _File = ""
+    timeout_seconds: Annotated[float, Meta(gt=0, le=60)] = 3.0
+    retries: Annotated[int, Meta(ge=0, le=5)] = 1
+    cache_seconds: Annotated[float, Meta(ge=0, le=3600)] = 30.0
+    max_requests: Annotated[int, Meta(ge=1, le=10_000)] = 100
+
+    @property
+    def source(self) -> str:
+        """The key that says how tokens are checked."""
+        return next((key for key in SSO_SOURCES if getattr(self, key)), "secret_file")
+
+
+_SIGNED = frozenset({"algorithm", "issuer", "audience", "leeway_seconds"})
+_FETCHED = frozenset({"ca_file", "timeout_seconds"})
+_ASKED = _FETCHED | {"client_id", "client_secret_file", "bearer_file", "retries", "cache_seconds", "max_requests"}
+SSO_SOURCES: Mapping[str, frozenset[str]] = {
+    "secret_file": _SIGNED,
+    "public_key_file": _SIGNED,
+    "jwks_url": _SIGNED | _FETCHED | {"jwks_seconds"},
+    "url": _ASKED,
+    "introspection_url": _ASKED | (_SIGNED - {"algorithm"}),
+}
+"""The ways to check tokens, and which of the other keys each of them knows."""
 
 
 class Storage(Struct, frozen=True, kw_only=True):
@@ -50,7 +104,7 @@ class Storage(Struct, frozen=True, kw_only=True):
             " folder,",
         ),
     ] = ""
-    password_file: Annotated[str, Meta(pattern=r"\A[^\0]*\Z", description="a string without NUL")] = ""
+    password_file: _File = ""
     timeout_seconds: Annotated[float, Meta(ge=1, le=600)] = 5.0
     commit_gap_ms: Annotated[float, Meta(ge=0, le=1000)] = 3.0
     max_pending: Annotated[int, Meta(ge=1, le=1_000_000)] = 20_000
@@ -69,7 +123,7 @@ class Presence(Struct, frozen=True, kw_only=True):
             description="memory:, or redis://HOST:PORT/DATABASE for several nodes,",
         ),
     ] = "memory:"
-    password_file: Annotated[str, Meta(pattern=r"\A[^\0]*\Z", description="a string without NUL")] = ""
+    password_file: _File = ""
     lease_seconds: Annotated[float, Meta(ge=1, le=300)] = 15.0
     grace_seconds: _Seconds = 5.0
     max_watched: Annotated[int, Meta(ge=1, le=10_000)] = 500
@@ -141,7 +195,12 @@ class Config(Struct, frozen=True, kw_only=True):
 
     @property
     def secret_file(self) -> Path:
-        """The file with the secret that signs tokens."""
+        """The file with the secret that signs tokens. Raises ConfigError where they are checked in another way."""
+        if self.sso.source != "secret_file":
+            raise ConfigError(
+                f"[sso] {self.sso.source} says how tokens are checked, so there is no secret here that signs them: get"
+                " one from your login system."
+            )
         return Path(self.sso.secret_file) if self.sso.secret_file else self.data / "token.secret"
 
     @property
@@ -198,7 +257,34 @@ def load(config_file: Path | None, overrides: Mapping[str, object], environ: Map
             f" {config.gateway.heartbeat_seconds:g}, but clients that keep to their heartbeat must not be cut:"
             " idle_seconds was expected to be the larger."
         )
+    _check_sso(config)
     return config
+
+
+def _check_sso(config: Config) -> None:
+    sso, source = config.sso, config.sso.source
+    if len(several := [key for key in SSO_SOURCES if getattr(sso, key)]) > 1:
+        raise ConfigError(
+            f"[sso] {' and '.join(several)} are set, where one way to check tokens was expected: leave the others out."
+        )
+    default = Sso()
+    for key in sorted({key for keys in SSO_SOURCES.values() for key in keys} - SSO_SOURCES[source]):
+        if getattr(sso, key) != getattr(default, key):
+            raise ConfigError(f"[sso] {key} is set, but means nothing where {source} says how tokens are checked.")
+    if sso.algorithm and (sso.algorithm == "HS256") != (source == "secret_file"):
+        raise ConfigError(
+            f"[sso] algorithm is {sso.algorithm}, which needs"
+            f" {'the shared secret of secret_file' if sso.algorithm == 'HS256' else 'public_key_file or jwks_url'}."
+        )
+    if bool(sso.client_id) != bool(sso.client_secret_file):
+        raise ConfigError("[sso] client_id and client_secret_file were expected to be set together, or neither.")
+    if sso.client_id and sso.bearer_file:
+        raise ConfigError("[sso] client_id and bearer_file are set, where one way to show who imd is was expected.")
+    if sso.timeout_seconds >= config.gateway.login_seconds and "timeout_seconds" in SSO_SOURCES[source]:
+        raise ConfigError(
+            f"[sso] timeout_seconds is {sso.timeout_seconds:g} and [gateway] login_seconds"
+            f" {config.gateway.login_seconds:g}: the former was expected to be the smaller."
+        )
 
 
 def _read(file: Path) -> Iterator[tuple[str, str, object]]:
@@ -226,7 +312,7 @@ def _checked(section: str, key: str, value: object, where: str, *, strict: bool)
     try:
         return msgspec.convert(value, kind, strict=strict)
     except (msgspec.ValidationError, UnicodeEncodeError) as error:
-        if key == "url" and isinstance(value, str):
+        if key.endswith("url") and isinstance(value, str):
             found = f"a {value.partition(':')[0]:.20} address"  # the rest of it may hold a password
         else:
             found = f"{value!r:.80}"

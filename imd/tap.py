@@ -30,6 +30,7 @@ from imd.gateway.limits import Limits
 from imd.gateway.outbox import Outbox
 from imd.gateway.proxied import ProxiedGateway
 from imd.gateway.sessions import Sessions
+from imd.logic.accounts import Accounts
 from imd.logic.broadcasts import Broadcasts
 from imd.logic.chat import Chat
 from imd.logic.commands import Services, acks, routes
@@ -51,8 +52,8 @@ from imd.ports.presence import Entry, IPresence
 from imd.presence.cluster import Cluster
 from imd.presence.memory import MemoryPresence
 from imd.presence.settings import redis_of
-from imd.sso.jwt import JwtSso
 from imd.sso.secret import load_or_create
+from imd.sso.settings import sso_of
 from imd.storage.open import open_database
 from imd.storage.store import SqlStore
 from imd.wire.bodies import CloseChannel, UserLoginAck
@@ -136,9 +137,15 @@ class Daemon(Service):
 
     def check(self) -> None:
         """Look at what the configuration names outside of itself. Raises ConfigError."""
-        if self._config.secret_file.exists() or self._config.sso.secret_file:
-            load_or_create(self._config.secret_file, False, secrets.token_bytes)
+        sso_of(self._config.sso, self._reactor, time.time, lambda: self._secret(make=False))
         redis_of(self._config.presence)
+
+    def _secret(self, *, make: bool) -> bytes:
+        """Return what signs tokens, which is made on the first start unless it is named. Raises ConfigError."""
+        file, is_ours = self._config.secret_file, not self._config.sso.secret_file
+        if is_ours and not make and not file.exists():
+            return b""
+        return load_or_create(file, is_ours and make, secrets.token_bytes)
 
     def startService(self) -> None:
         """Start every part; leaves with one sentence and an exit code where one can't start."""
@@ -154,8 +161,7 @@ class Daemon(Service):
         config, reactor = self._config, self._reactor
         _make_folder(config.data)
         self._lock.acquire(os.getpid())
-        secret_is_ours = not config.sso.secret_file
-        secret = load_or_create(config.secret_file, secret_is_ours, secrets.token_bytes)
+        self._sso = sso = sso_of(config.sso, reactor, time.time, lambda: self._secret(make=True))
         gateway, delivery, storage = config.gateway, config.delivery, config.storage
         outbox = Outbox()
         self._sessions = sessions = Sessions(reactor, outbox, delivery.max_unacked)
@@ -189,7 +195,7 @@ class Daemon(Service):
             max_watched=config.presence.max_watched,
         )
         self._login = login = Login(
-            JwtSso(secret, config.sso.leeway_seconds, time.time),
+            sso,
             presence,
             store,
             reach,
@@ -226,6 +232,7 @@ class Daemon(Service):
             notices=notices,
             presence=watch,
         )
+        self._accounts = Accounts(reactor, store, reach, config.server.node, _now)
         self._retention = Retention(reactor, store, _now, max_age_ms=int(config.messages.keep_days * _DAY_MS))
         self._reach = reach
         self._recovery = Recovery(reactor, store, store, store, sessions, chat, _now, delivery.sweep_users_per_second)
@@ -258,6 +265,7 @@ class Daemon(Service):
         self._sweep.start()
         self._notices.start()
         self._retention.start()
+        self._accounts.start()
         # READY=1 promises that a SIGTERM drains, so it waits until the reactor has set its signal handlers.
         reactor.callWhenRunning(signal.signal, signal.SIGTERM, self._terminated)
         reactor.callWhenRunning(self._listen)
@@ -327,11 +335,14 @@ class Daemon(Service):
         gc.freeze()
         # A batch makes thousands of tuples that die with it: looking through them early finds nothing.
         gc.set_threshold(50_000, 20, 50)
+        option = "" if self._config.server.data == "./imd-data" else f" --data {self._config.server.data}"
+        if self._config.sso.source != "secret_file":
+            option += " --token TOKEN"
         self._log.info(
             "data in {data}; try it from another terminal:  {imctl} chat 1 --to 2{option}",
             data=self._config.data,
             imctl=Path(sys.argv[0]).with_name("imctl"),
-            option="" if self._config.server.data == "./imd-data" else f" --data {self._config.server.data}",
+            option=option,
         )
         notify_systemd("READY=1", self._environ)
 
@@ -364,6 +375,8 @@ class Daemon(Service):
         self._recovery.stop()
         self._notices.stop()
         self._retention.stop()
+        self._accounts.stop()
+        self._sso.close()
         for port in self._ports:
             await maybeDeferred(port.stopListening)
         for session in self._sessions.everyone():

@@ -50,6 +50,7 @@ class Session:
         "expires",
         "in_flight",
         "is_admin",
+        "issued",
         "name",
         "session_id",
         "since",
@@ -70,6 +71,7 @@ class Session:
         self.name = ""
         self.is_admin = False
         self.expires = 0
+        self.issued = 0.0
         self.since = 0.0
         self._traces: dict[int, str] | None = None
         self._pushed: dict[str, list[tuple[int, int, int]]] | None = None
@@ -162,6 +164,7 @@ class Session:
         self.name = identity.name
         self.is_admin = identity.is_admin
         self.expires = identity.expires
+        self.issued = identity.issued
         self.since = self._sessions.seconds()
         self._sessions.add(self)
         self._channel.logged_in()

@@ -48,7 +48,7 @@ def routes(to: Services) -> list[Route]:
             to.login.login,
             _AWAIT,
             before_login=True,
-            errors=frozenset({Result.AUTH_FAILED, Result.AUTH_EXPIRED, Result.CONFLICT}),
+            errors=frozenset({Result.AUTH_FAILED, Result.AUTH_EXPIRED, Result.FORBIDDEN, Result.CONFLICT}),
         ),
         Route(Command.USER_LOGOUT, bodies.UserLogout, to.login.logout, _LATER),
         Route(Command.USER_KICK, bodies.KickUser, to.login.kick, _AWAIT, admin=True),

@@ -6,18 +6,17 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from imd.errors import BadRequestError, ConflictError, UnavailableError
+from imd.logic.accounts import admit
 from imd.logic.ids import check_uid
 from imd.ports.delivery import IDelivery, ISession
 from imd.ports.presence import IPresence, Location
-from imd.ports.sso import ISso
+from imd.ports.sso import ISso, LoginAttempt
 from imd.ports.users import IUserStore
 from imd.wire.bodies import Heartbeat, HeartbeatAck, KickUser, KickUserAck, UserLogin, UserLoginAck, UserLogout
 from imd.wire.commands import Command
 from imd.wire.results import KickReason
 
 MAX_CLIENT_TYPE = 1000
-MAX_KNOWN_USERS = 200_000
-"""Users of whom it is remembered that the store knows them."""
 
 
 class Login:
@@ -50,7 +49,6 @@ class Login:
         self._node = greeting.node
         self._on_leave = on_leave
         self._logging_in: set[ISession] = set()
-        self._known: dict[int, str] = {}
         self._is_draining = False
 
     def drain(self) -> None:
@@ -59,8 +57,7 @@ class Login:
 
     async def login(self, session: ISession, request: UserLogin) -> UserLoginAck:
         """Check the token and bind the session; an older session of the same client type ends."""
-        if self._is_draining:
-            raise UnavailableError("this node is being stopped; connect to another one")
+        self._check_draining()
         if session.uid or session in self._logging_in:
             raise ConflictError("this session has logged in already; log out first")
         uid = check_uid(request.uid)
@@ -74,13 +71,18 @@ class Login:
         finally:
             self._logging_in.discard(session)
 
+    def _check_draining(self) -> None:
+        if self._is_draining:
+            raise UnavailableError("this node is being stopped; connect to another one")
+
     async def _bind(self, session: ISession, uid: int, request: UserLogin) -> UserLoginAck:
-        identity = await self._sso.verify(uid, request.token)
-        if self._known.get(uid) != identity.name:
+        attempt = LoginAttempt(uid, request.token, request.device_id, request.client_type, request.app_id)
+        identity = await self._sso.verify(attempt)
+        self._check_draining()
+        account = await self._users.account(uid)
+        admit(account, identity)
+        if not account.first_seen or identity.name not in ("", account.name):
             await self._users.remember_user(uid, identity.name)
-            if len(self._known) >= MAX_KNOWN_USERS:
-                self._known.clear()
-            self._known[uid] = identity.name
         location = Location(self._node, self._new_session_id())
         replaced = await self._presence.login(uid, request.client_type, location)
         if session.is_open:

@@ -18,6 +18,9 @@ class ISession(Interface):
     session_id: str = Attribute("unique on all nodes; empty before login")
     name: str = Attribute("the name the SSO gives, or empty")
     is_admin: bool = Attribute("the SSO says so")
+    issued: float = Attribute(
+        "since when the SSO has stood by its token, in seconds since the epoch; 0: it doesn't say"
+    )
     since: float = Attribute("when it logged in, in the reactor's seconds")
     is_open: bool = Attribute("false once it is closed or closing")
     in_flight: int = Attribute("requests being worked on")

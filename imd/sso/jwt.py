@@ -1,67 +1,68 @@
-"""Tokens signed with a shared secret: JSON Web Tokens (RFC 7519), HS256 only."""
+"""JSON Web Tokens (RFC 7519), signed with a shared secret or with a private key whose public half is known here."""
 
-import math
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 import jwt
 from jwt import exceptions
 from zope.interface import implementer
 
-from imd.errors import AuthExpiredError, AuthFailedError
+from imd.errors import AuthFailedError
 from imd.model import Identity
-from imd.ports.sso import ISso
-
-MAX_NAME = 128
-"""Characters of the claim ``name`` that are kept."""
-
-_ALGORITHM = "HS256"
-_ROLE = "imd_role"
-_ADMIN = "admin"
+from imd.ports.sso import ISso, LoginAttempt
+from imd.sso.claims import ADMIN, MAX_NAME, ROLE, identity_of
+from imd.sso.jwks import KeySet
+from imd.sso.keys import HS256, Key
 
 
 @implementer(ISso)
 class JwtSso:
-    """Checks tokens that this server's operator, or their login service, signed with ``secret``.
+    """Checks tokens by their signature.
 
-    ``sub`` is the uid in decimal, ``exp`` is required, ``imd_role: "admin"`` makes an admin, ``name`` names the user.
-    ``leeway`` (seconds) is granted to other clocks; ``now`` gives the seconds since the epoch.
+    ``keys`` is the key, or a set of them, of which a token names one. ``sub`` is the uid in decimal, ``exp`` is
+    required, ``imd_role: "admin"`` makes an admin, ``name`` names the user. Where ``issuer`` and ``audience`` are not
+    empty, ``iss`` and ``aud`` have to say the same; without, a token that has ``aud`` is refused. ``leeway`` (seconds)
+    is granted to other clocks; ``now`` gives the seconds since the epoch.
     """
 
-    def __init__(self, secret: bytes, leeway: float, now: Callable[[], float]) -> None:
-        self._secret = secret
-        self._leeway = leeway
+    def __init__(
+        self,
+        keys: Key | KeySet,
+        now: Callable[[], float],
+        *,
+        leeway: float = 0.0,
+        issuer: str = "",
+        audience: str = "",
+    ) -> None:
+        self._keys = keys
         self._now = now
+        self._leeway = leeway
+        self._issuer = issuer or None
+        self._audience = audience or None
+        required = ["exp", "sub"] + ["iss"] * bool(issuer) + ["aud"] * bool(audience)
         # The times are checked here, against the clock that was passed in.
-        self._jwt = jwt.PyJWT(
-            {"require": ["exp", "sub"], "verify_exp": False, "verify_nbf": False, "verify_iat": False}
-        )
+        self._jwt = jwt.PyJWT({"require": required, "verify_exp": False, "verify_nbf": False, "verify_iat": False})
 
-    async def verify(self, uid: int, token: str) -> Identity:
-        """Return whom ``token`` belongs to: ``uid``.
+    async def verify(self, attempt: LoginAttempt) -> Identity:
+        """Return whom the token belongs to.
 
-        Raises AuthExpiredError where it is past ``exp``, AuthFailedError where anything else is wrong with it.
+        Raises AuthExpiredError where it is past ``exp``, AuthFailedError where anything else is wrong with it, and
+        UnavailableError where its key can't be fetched.
         """
+        token, key = attempt.token, self._keys
+        if isinstance(key, KeySet):
+            key = await key.find(_named(token))
         try:
-            claims = self._jwt.decode(token, self._secret, algorithms=[_ALGORITHM])
+            claims = self._jwt.decode(
+                token, key.key, algorithms=[key.algorithm], issuer=self._issuer, audience=self._audience
+            )
         except (exceptions.InvalidTokenError, RecursionError) as error:
-            raise AuthFailedError(_complaint(error)) from error
-        if claims["sub"] != str(uid):
-            raise AuthFailedError("the token belongs to another user: its sub has to be the uid, in decimal")
-        now = self._now()
-        expires = _seconds(claims, "exp", 0)
-        if now >= expires + self._leeway:
-            raise AuthExpiredError("the token has expired: log in with a new one")
-        for claim in ("nbf", "iat"):
-            if _seconds(claims, claim, 0) > now + self._leeway:
-                raise AuthFailedError(f"the token's {claim} lies in the future: compare the clocks of both servers")
-        name = claims.get("name")
-        return Identity(
-            uid=uid,
-            name=_text(name)[:MAX_NAME] if isinstance(name, str) else "",
-            is_admin=claims.get(_ROLE) == _ADMIN,
-            expires=math.ceil(expires + self._leeway),
-        )
+            raise AuthFailedError(_complaint(error, key)) from error
+        return identity_of(claims, attempt.uid, self._now(), self._leeway)
+
+    def close(self) -> None:
+        """Close the connections to where the keys are."""
+        if isinstance(self._keys, KeySet):
+            self._keys.close()
 
 
 def issue(secret: bytes, uid: int, now: float, lifetime: float, *, name: str = "", is_admin: bool = False) -> str:
@@ -70,35 +71,35 @@ def issue(secret: bytes, uid: int, now: float, lifetime: float, *, name: str = "
     if name:
         claims["name"] = name[:MAX_NAME]
     if is_admin:
-        claims[_ROLE] = _ADMIN
-    return jwt.encode(claims, secret, _ALGORITHM)
+        claims[ROLE] = ADMIN
+    return jwt.encode(claims, secret, HS256)
 
 
-def _text(text: str) -> str:
-    # JSON may hold half a surrogate pair, which no protobuf string and no database takes.
-    return text.encode(errors="replace").decode()
+def _named(token: str) -> str:
+    """Return which key a token names, empty where it names none. Raises AuthFailedError."""
+    try:
+        kid = jwt.get_unverified_header(token).get("kid", "")
+    except (exceptions.InvalidTokenError, RecursionError) as error:
+        raise AuthFailedError("the token is not a JSON Web Token") from error
+    if not isinstance(kid, str):
+        raise AuthFailedError("the token's kid has to be a string")
+    return kid
 
 
-def _seconds(claims: Mapping[str, Any], claim: str, default: int) -> int:
-    value = claims.get(claim, default)
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        try:
-            return int(float(value))
-        except (ValueError, OverflowError):  # JSON as Python reads it has NaN, Infinity and integers of any length
-            pass
-    raise AuthFailedError(f"the token's {claim} has to be a number of seconds since the epoch")
-
-
-def _complaint(error: Exception) -> str:
+def _complaint(error: Exception, key: Key) -> str:
     match error:
         case exceptions.InvalidSignatureError():
-            return "the token was signed with another secret than this server's"
+            return (
+                f"the token was signed with another {'secret' if key.algorithm == HS256 else 'key'} than this server's"
+            )
         case exceptions.InvalidAlgorithmError():
-            return f"the token has to be signed with {_ALGORITHM}"
+            return f"the token has to be signed with {key.algorithm}"
         case exceptions.MissingRequiredClaimError():
             return f"the token lacks the claim {error.claim}"
         case exceptions.InvalidAudienceError():
-            return "the token was made for another service: it has an audience (aud)"
+            return "the token was made for another service: its audience (aud) is not what [sso] audience says"
+        case exceptions.InvalidIssuerError():
+            return "the token comes from another issuer (iss) than [sso] issuer says"
         case exceptions.InvalidSubjectError():
             return "the token's sub has to be the uid, in decimal, as a string"
     return "the token is not a JSON Web Token"

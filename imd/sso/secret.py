@@ -1,4 +1,4 @@
-"""The secret that signs tokens: a file only its owner can read."""
+"""Secrets, each in a file only its owner can read: the one that signs tokens, and what imd shows of itself."""
 
 import os
 from collections.abc import Callable
@@ -29,14 +29,31 @@ def load_or_create(path: Path, create: bool, random: Callable[[int], bytes]) -> 
         raise ConfigError(f"The token secret {path} can't be opened: {error.strerror}.") from error
 
 
-def _load(path: Path) -> bytes:
+def load_credential(path: Path) -> str:
+    """Return the one line in the file ``path``, a secret that somebody else has chosen. Raises ConfigError."""
+    try:
+        text = _read(path, "credential").decode("ascii")
+    except OSError as error:
+        raise ConfigError(f"The credential {path} can't be opened: {error.strerror}.") from error
+    except UnicodeDecodeError:
+        text = ""
+    if not text or len(text) > MAX_SIZE or not text.isprintable():
+        raise ConfigError(f"The credential {path} was expected to be one line of up to {MAX_SIZE} ASCII characters.")
+    return text
+
+
+def _read(path: Path, what: str) -> bytes:
     with path.open("rb") as file:
         status = os.fstat(file.fileno())
         # Another owner lets us read by the group, or by an ACL shown as the group's bits: systemd's credentials do.
         exposed = status.st_mode & (0o077 if status.st_uid == os.geteuid() else 0o037)
         if exposed:
-            raise ConfigError(f"The token secret {path} is open to other users: run `chmod 600 {path}`.")
-        secret = file.read(MAX_SIZE + 1).rstrip(b"\r\n")
+            raise ConfigError(f"The {what} {path} is open to other users: run `chmod 600 {path}`.")
+        return file.read(MAX_SIZE + 1).rstrip(b"\r\n")
+
+
+def _load(path: Path) -> bytes:
+    secret = _read(path, "token secret")
     if not MIN_SIZE <= len(secret) <= MAX_SIZE:
         size = f"{len(secret)} bytes" if len(secret) < MIN_SIZE else f"more than {MAX_SIZE} bytes"
         raise ConfigError(

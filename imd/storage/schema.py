@@ -7,12 +7,15 @@ own to write.
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, Index, LargeBinary, MetaData, SmallInteger, Table, Text
+from sqlalchemy import BigInteger, Column, Index, LargeBinary, MetaData, SmallInteger, Table, Text, text
 from sqlalchemy.types import TypeEngine
 
 metadata = MetaData()
 
 _OFTEN_UPDATED = {"fillfactor": 50}
+_JUDGED = text("account_time > 0")
+"""The few users whom their operator has banned or whose tokens are void."""
+
 _OFTEN_DELETED = {"autovacuum_vacuum_threshold": 10_000, "autovacuum_vacuum_scale_factor": 0.01}
 
 
@@ -160,6 +163,8 @@ x_user = Table(
     _text("push_tokens"),
     _text("name"),
     _integer("badge_from"),  # from when on offline pushes count
+    _integer("account_time"),  # when banned or void_before was set last; 0: never
+    Index("x_user_account_time", "account_time", "uid", sqlite_where=_JUDGED, postgresql_where=_JUDGED),
     sqlite_with_rowid=False,
 )
 

@@ -23,14 +23,16 @@ from imd.ports.messages import (
 )
 from imd.ports.notices import INoticeStore, Kept, NoticeAck
 from imd.ports.retention import AgedGroups, IRetentionStore
-from imd.ports.users import IUserStore
+from imd.ports.users import Account, IUserStore
 from imd.storage import members, settings, users
+from imd.storage.accounts import Accounts
 from imd.storage.append import Append
 from imd.storage.commit import GroupCommit
 from imd.storage.conversations import Conversations
 from imd.storage.database import Database
 from imd.storage.groups import Groups
 from imd.storage.history import History
+from imd.storage.lookups import Lookups
 from imd.storage.notices import Notices
 from imd.storage.readers import Readers
 from imd.storage.removal import Removal
@@ -85,6 +87,7 @@ class SqlStore:
         self._removal = Removal(append, self._unread, self._watermarks, self._conversations)
         self._retention = Retention(sql, self._watermarks)
         self._notices = Notices(sql, max_body)
+        self._accounts = Accounts(sql)
         self._commit = GroupCommit(database, now, append)
         self._writer = Writer(
             reactor,
@@ -95,6 +98,7 @@ class SqlStore:
             max_pending_bytes=max_pending_bytes,
         )
         self._readers = Readers(reactor, database, self._writer.outage, readers)
+        self._account_lookups = Lookups(reactor, lambda uids: self._read(self._accounts.accounts, uids))
         self.append: Callable[[Submission], None] = self._writer.append
 
     def start(self) -> None:
@@ -198,9 +202,25 @@ class SqlStore:
 
     # Users
 
+    async def account(self, uid: int) -> Account:
+        """What is known of a user."""
+        return await self._account_lookups.find(uid) or Account(uid)
+
     async def remember_user(self, uid: int, name: str) -> None:
         """Note the first login."""
-        await self._change((), users.remember_user, uid, name)
+        await self._change((), self._accounts.remember, uid, name)
+
+    async def set_banned(self, uid: int, is_banned: bool) -> None:
+        """Ban a user, or take that back."""
+        await self._change((), self._accounts.set_banned, uid, is_banned)
+
+    async def void_tokens(self, uid: int, before: int) -> None:
+        """Make older tokens void."""
+        await self._change((), self._accounts.void_tokens, uid, before)
+
+    async def changed_accounts(self, account_time: int, uid: int, limit: int) -> Sequence[Account]:
+        """The next accounts that were set."""
+        return await self._read(self._accounts.changed, account_time, uid, limit)
 
     async def block(self, uid: int, uids: Sequence[int], limit: int) -> None:
         """Add to a block list."""

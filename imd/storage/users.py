@@ -1,41 +1,12 @@
-"""Users, as far as the store knows them, and whom they block; the SSO owns who they are."""
+"""What users set for themselves: whom they block, and from when on their badge counts."""
 
 from collections.abc import Collection, Sequence
 
-from sqlalchemy import Connection, delete, insert, select, text, update
+from sqlalchemy import Connection, delete, insert, select, update
 
 from imd.errors import TooLargeError
-from imd.storage.schema import x_block, x_conversation, x_group, x_user
+from imd.storage.schema import x_block, x_user
 from imd.storage.transaction import Transaction
-from imd.wire.enums import SYSTEM_GROUP, GroupType
-
-_NEW_USER = text("INSERT INTO x_user (uid, first_seen, name) VALUES (:uid, :first_seen, :name) ON CONFLICT DO NOTHING")
-"""Another node may be doing it at the same time."""
-
-
-def remember_user(transaction: Transaction, uid: int, name: str) -> None:
-    """Note the user's first login, from which on they have the broadcast stream, and their name."""
-    connection, now = transaction.connection, transaction.time
-    known = connection.execute(select(x_user.c.name).where(x_user.c.uid == uid)).scalar_one_or_none()
-    if known is not None:
-        if name not in ("", known):
-            connection.execute(update(x_user).where(x_user.c.uid == uid).values(name=name))
-        return
-    if not connection.execute(_NEW_USER, {"uid": uid, "first_seen": now, "name": name}).rowcount:
-        return
-    end = connection.execute(select(x_group.c.max_seq).where(x_group.c.group_id == SYSTEM_GROUP)).scalar_one()
-    connection.execute(
-        insert(x_conversation).values(
-            uid=uid,
-            group_id=SYSTEM_GROUP,
-            group_type=GroupType.SYSTEM,
-            init_seq=end,
-            read_seq=end,
-            receive_seq=end,
-            joined_time=now,
-            update_time=now,
-        )
-    )
 
 
 def clear_badge(transaction: Transaction, uid: int) -> None:

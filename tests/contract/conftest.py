@@ -11,9 +11,7 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 
 from imd.ports.presence import IPresence
-from imd.ports.sso import ISso
 from imd.presence.memory import MemoryPresence
-from imd.sso.jwt import JwtSso, issue
 from imd.storage.postgresql import PostgresqlDatabase, address, upgrade
 from imd.storage.schema import metadata
 from imd.storage.sqlite import SqliteDatabase
@@ -23,9 +21,8 @@ from imd.wire.enums import SYSTEM_GROUP
 from .postgres_server import PostgresServer
 from .redis_node import Node, TwoNodes
 from .redis_server import RedisServer
+from .sso_sources import REMOTE, SOURCES, RemoteTokens, Tokens
 from .subject import Place, Subject, Time
-
-SECRET = b"5f1d0a7c93be4286d1e05b3c7a9f2468"
 
 
 class SqlitePlace:
@@ -180,18 +177,17 @@ def presence(request: pytest.FixtureRequest) -> Iterator[IPresence]:
     pytest_twisted.blockon(Deferred.fromCoroutine(nodes.stop()))
 
 
-class JwtTokens:
-    """Tokens of the shared secret."""
-
-    def __init__(self) -> None:
-        self.now = 1_763_856_000.0
-        self.sso: ISso = JwtSso(SECRET, 0, lambda: self.now)
-
-    def token(self, uid: int, seconds: float = 60, **who: Any) -> str:
-        return issue(SECRET, uid, self.now, seconds, **who)
-
-
-@pytest.fixture(params=["jwt"])
-def tokens(request: pytest.FixtureRequest) -> JwtTokens:
+@pytest.fixture(params=sorted(SOURCES))
+def tokens(request: pytest.FixtureRequest) -> Iterator[Tokens]:
     """A login system and tokens of it, one for each implementation."""
-    return {"jwt": JwtTokens}[request.param]()
+    tokens = SOURCES[request.param]()
+    yield tokens
+    pytest_twisted.blockon(Deferred.fromCoroutine(tokens.stop()))
+
+
+@pytest.fixture(params=sorted(REMOTE))
+def remote(request: pytest.FixtureRequest) -> Iterator[RemoteTokens]:
+    """A login system that is asked over HTTP, one for each implementation."""
+    tokens = REMOTE[request.param]()
+    yield tokens
+    pytest_twisted.blockon(Deferred.fromCoroutine(tokens.stop()))

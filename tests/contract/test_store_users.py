@@ -1,12 +1,14 @@
-"""IUserStore: first logins and names, block lists, the badge of offline pushes."""
+"""IUserStore: first logins and names, bans and void tokens, block lists, the badge of offline pushes."""
 
 from typing import Any
 
 import pytest
 from pytest_twisted import ensureDeferred
 from sqlalchemy import text
+from twisted.internet.defer import Deferred, gatherResults
 
 from imd.errors import TooLargeError
+from imd.ports.users import Account
 
 from .subject import START, Subject
 
@@ -48,6 +50,65 @@ class TestRemembering:
         await subject.store.remember_user(2, "Ann")
         await subject.store.remember_user(2, "")
         assert (await subject.store.members(1, group, "", 10)).members[1].name == "Ann"
+
+
+class TestAccounts:
+    @ensureDeferred
+    async def test_nothing_is_known_before_the_first_login(self, subject: Subject) -> None:
+        assert await subject.store.account(2) == Account(2)
+        await subject.store.remember_user(2, "Ann")
+        assert await subject.store.account(2) == Account(2, "Ann", START)
+
+    @ensureDeferred
+    async def test_many_are_looked_up_at_once(self, subject: Subject) -> None:
+        for uid in range(1, 5):
+            await subject.store.remember_user(uid, f"n{uid}")
+        asked = [Deferred.fromCoroutine(subject.store.account(uid)) for uid in [*range(1, 1200), 1, 2**63 - 1]]
+        names = [account.name for account in await gatherResults(asked)]
+        assert names == ["n1", "n2", "n3", "n4", *[""] * 1195, "n1", ""]
+
+    @ensureDeferred
+    async def test_a_ban_holds_until_it_is_taken_back(self, subject: Subject) -> None:
+        await subject.store.remember_user(2, "Ann")
+        for is_banned in (True, True, False, False):
+            subject.time.ms += 1000
+            await subject.store.set_banned(2, is_banned)
+            assert await subject.store.account(2) == Account(2, "Ann", START, is_banned, 0, subject.time.ms)
+
+    @ensureDeferred
+    async def test_the_time_before_which_tokens_are_void_never_falls(self, subject: Subject) -> None:
+        for before, holds in ((500, 500), (400, 500), (700, 700)):
+            await subject.store.void_tokens(2, before)
+            assert (await subject.store.account(2)).void_before == holds
+
+    @ensureDeferred
+    async def test_who_was_banned_before_the_first_login_has_one_all_the_same(self, subject: Subject) -> None:
+        await subject.store.set_banned(2, True)
+        await subject.store.void_tokens(2, 5)
+        assert await subject.store.account(2) == Account(2, "", 0, True, 5, START)
+        subject.time.ms += 1000
+        await subject.store.remember_user(2, "Ann")
+        assert await subject.store.account(2) == Account(2, "Ann", START + 1000, True, 5, START)
+        assert (await subject.view(2, "system")).group_id == "system"
+
+    @ensureDeferred
+    async def test_what_was_set_is_found_in_the_order_of_its_time_page_by_page(self, subject: Subject) -> None:
+        for uid in range(1, 9):
+            await subject.store.remember_user(uid, "")
+        for uid in (5, 3, 4):
+            await subject.store.set_banned(uid, True)
+        subject.time.ms += 1000
+        await subject.store.void_tokens(1, 7)
+        await subject.store.set_banned(3, False)
+
+        async def changed(time: int, uid: int, limit: int) -> list[tuple[int, bool, int]]:
+            found = await subject.store.changed_accounts(time, uid, limit)
+            return [(account.uid, account.is_banned, account.account_time - START) for account in found]
+
+        assert await changed(0, 0, 10) == [(4, True, 0), (5, True, 0), (1, False, 1000), (3, False, 1000)]
+        assert await changed(0, 0, 1) == [(4, True, 0)]
+        assert await changed(START, 4, 2) == [(5, True, 0), (1, False, 1000)]
+        assert await changed(START + 1000, 3, 10) == []
 
 
 class TestBlocking:

@@ -35,6 +35,8 @@ class Daemon:
         self.port = free_port()
         self.notices: list[str] = []
         self.is_expected_to_fail = False
+        self._tokens: set[str] = set()
+        self._secret = b"no secret yet"
         self._endpoint = endpoint or "tcp:{port}:interface=127.0.0.1"
         self._variables = dict(variables or {})
         self._under = under
@@ -116,18 +118,23 @@ class Daemon:
         return self._process.wait(STOPS_WITHIN)
 
     def close(self) -> None:
-        """End it if it still runs, and see that nothing failed unseen."""
+        """End it if it still runs, and see that nothing failed unseen, and that no token is in its log."""
         if self.is_running:
             self.kill()
         self._notify.close()
-        if self.log_file.exists() and not self.is_expected_to_fail:
-            assert not _FAILURES.search(self.log), self.log
+        if self.log_file.exists():
+            log = self.log
+            assert not [token for token in self._tokens if token.rpartition(".")[2] in log], "a token is in the log"
+            assert self._secret.decode() not in log, "the secret is in the log"
+            assert self.is_expected_to_fail or not _FAILURES.search(log), log
 
     def token(self, uid: int, *, seconds: float = 3600, is_admin: bool = False, name: str = "") -> str:
         """Return a login token, as whoever holds the daemon's secret makes one."""
         shared = self._variables.get("IMD_SSO_SECRET_FILE")
-        secret = (Path(shared) if shared else self.data / "token.secret").read_bytes().strip()
-        return issue(secret, uid, time.time(), seconds, is_admin=is_admin, name=name)
+        self._secret = (Path(shared) if shared else self.data / "token.secret").read_bytes().strip()
+        token = issue(self._secret, uid, time.time(), seconds, is_admin=is_admin, name=name)
+        self._tokens.add(token)
+        return token
 
     def inbox(self, uid: int) -> list[tuple[str, int]]:
         """Return the (group_id, seq_id) of all that has not reached the user yet."""

@@ -11,7 +11,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from imd.cli.main import main
 from imd.model import Identity
+from imd.ports.sso import LoginAttempt
 from imd.sso.jwt import JwtSso
+from imd.sso.keys import secret_key
 from imd.sso.secret import load_or_create
 
 
@@ -30,7 +32,9 @@ class TokenTests(SynchronousTestCase):
         result = self.imctl(*arguments)
         assert result.exit_code == 0, result.output
         token = result.stdout.removesuffix("\n")
-        return self.successResultOf(Deferred.fromCoroutine(JwtSso(secret, 0, time.time).verify(uid, token)))
+        return self.successResultOf(
+            Deferred.fromCoroutine(JwtSso(secret_key(secret), time.time).verify(LoginAttempt(uid, token)))
+        )
 
     def test_the_token_is_all_that_is_printed(self) -> None:
         assert not self.identity("5").is_admin

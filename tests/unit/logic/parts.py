@@ -28,7 +28,7 @@ from imd.ports.messages import (
     Submission,
     Watermark,
 )
-from imd.ports.users import IUserStore
+from imd.ports.users import Account, IUserStore
 from imd.wire.bodies import ImGroup, UserData
 from imd.wire.packet import Decoder, Packet
 
@@ -99,6 +99,7 @@ class Listener:
         self.spoken: dict[str, list[int]] = {}
         self.spans: list[Span] = []
         self.users: list[tuple[int, str]] = []
+        self.accounts: dict[int, Account] = {}
         self.blocks: dict[int, list[int]] = {}
         self.asked: list[tuple[Any, ...]] = []
         self.answer: Any = UserData()
@@ -150,9 +151,33 @@ class Listener:
     async def readers(self, uid: int, group_id: str, seq_id: int) -> Any:
         return await self._answer(uid, group_id, seq_id)
 
+    async def account(self, uid: int) -> Account:
+        self._check()
+        return self.accounts.get(uid, Account(uid))
+
     async def remember_user(self, uid: int, name: str) -> None:
         self._check()
         self.users.append((uid, name))
+        account = await self.account(uid)
+        self.accounts[uid] = account._replace(name=name or account.name, first_seen=account.first_seen or NOW)
+
+    async def set_banned(self, uid: int, is_banned: bool) -> None:
+        await self._set(uid, is_banned=is_banned)
+
+    async def void_tokens(self, uid: int, before: int) -> None:
+        await self._set(uid, void_before=before)
+
+    async def changed_accounts(self, account_time: int, uid: int, limit: int) -> Sequence[Account]:
+        self._check()
+        changed = sorted(
+            (each for each in self.accounts.values() if (each.account_time, each.uid) > (account_time, uid)),
+            key=lambda each: (each.account_time, each.uid),
+        )
+        return [each for each in changed if each.account_time][:limit]
+
+    async def _set(self, uid: int, **values: Any) -> None:
+        account = await self.account(uid)
+        self.accounts[uid] = account._replace(account_time=NOW, **values)
 
     async def block(self, uid: int, uids: Sequence[int], limit: int) -> None:
         await self._answer(uid, uids, limit)

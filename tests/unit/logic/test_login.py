@@ -6,15 +6,22 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
-from imd.errors import AuthExpiredError, AuthFailedError, BadRequestError, ConflictError, UnavailableError
+from imd.errors import (
+    AuthExpiredError,
+    AuthFailedError,
+    BadRequestError,
+    ConflictError,
+    ForbiddenError,
+    UnavailableError,
+)
 from imd.gateway.sessions import Session
-from imd.logic import login
 from imd.logic.login import Login
 from imd.model import Identity
 from imd.ports.presence import Location
-from imd.ports.sso import ISso
+from imd.ports.sso import ISso, LoginAttempt
 from imd.presence.memory import MemoryPresence
 from imd.sso.jwt import JwtSso, issue
+from imd.sso.keys import secret_key
 from imd.wire.bodies import Heartbeat, HeartbeatAck, KickNotice, KickUser, UserLogin, UserLoginAck, UserLogout
 from imd.wire.commands import Command
 from imd.wire.packet import ACK, Packet
@@ -30,7 +37,7 @@ class LoginTestCase(LogicTestCase):
         super().setUp()
         self.presence = MemoryPresence()
         self.left: list[tuple[int, str]] = []
-        self.logins = self.login_over(JwtSso(SECRET, 0, lambda: self.now() / 1000))
+        self.logins = self.login_over(JwtSso(secret_key(SECRET), lambda: self.now() / 1000))
 
     def login_over(self, sso: Any) -> Login:
         ids = iter(range(1, 1000))
@@ -135,12 +142,6 @@ class LoggingIn(LoginTestCase):
             self.enter(1, name=name)
         assert self.store.users == [(1, "Ann"), (1, "Anna"), (1, "Ann")]
 
-    def test_what_is_known_of_users_is_bounded(self) -> None:
-        self.patch(login, "MAX_KNOWN_USERS", 2)
-        for uid in (1, 2, 1, 2, 3, 3, 1):
-            self.enter(uid)
-        assert [uid for uid, _ in self.store.users] == [1, 2, 3, 1]
-
     def test_a_user_whom_the_store_could_not_take_is_remembered_at_the_next_login(self) -> None:
         self.store.is_full = True
         self.refused(self.logins.login(self.session(), self.request()), UnavailableError)
@@ -152,6 +153,28 @@ class LoggingIn(LoginTestCase):
         self.logins.drain()
         self.refused(self.logins.login(self.session(), self.request()), UnavailableError)
 
+    def test_who_is_banned_is_told_and_replaces_nobody(self) -> None:
+        older = self.enter(1)
+        self.wait(self.store.set_banned(1, True))
+        self.refused(self.logins.login(self.session(), self.request()), ForbiddenError)
+        assert older.is_open
+        assert list(self.sessions.sessions(1)) == [older]
+        self.wait(self.store.set_banned(1, False))
+        self.enter(1)
+
+    def test_a_void_token_is_refused_and_a_newer_one_is_not(self) -> None:
+        request = self.request()
+        self.wait(self.store.void_tokens(1, NOW + 1))
+        self.refused(self.logins.login(self.session(), request), AuthExpiredError)
+        assert self.store.users == []
+        self.wait(self.store.void_tokens(1, NOW))
+        self.wait(self.logins.login(self.session(), request))
+
+    def test_a_store_that_can_not_say_lets_nobody_in(self) -> None:
+        self.enter(1)
+        self.store.is_full = True
+        self.refused(self.logins.login(self.session(), self.request()), UnavailableError)
+
 
 @implementer(ISso)
 class SlowSso:
@@ -160,9 +183,12 @@ class SlowSso:
     def __init__(self) -> None:
         self.asked: list[Deferred[Identity]] = []
 
-    async def verify(self, uid: int, token: str) -> Identity:
+    async def verify(self, attempt: LoginAttempt) -> Identity:
         self.asked.append(Deferred())
         return await self.asked[-1]
+
+    def close(self) -> None:
+        pass
 
 
 class SlowLogins(LoginTestCase):
@@ -191,6 +217,13 @@ class SlowLogins(LoginTestCase):
         assert self.where() == {}
         assert self.sessions.online() == []
         assert session.uid == 0
+
+    def test_a_node_that_is_stopped_meanwhile_lets_nobody_in(self) -> None:
+        answer = self.begin(self.session())
+        self.logins.drain()
+        self.sso.asked[0].callback(Identity(1))
+        self.failureResultOf(answer, UnavailableError)
+        assert self.store.users == []
 
     def test_a_login_that_fails_can_be_tried_again(self) -> None:
         session = self.session()

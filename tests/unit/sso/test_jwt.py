@@ -1,6 +1,7 @@
 """Tokens: who is let in, and what those who are not let in are told."""
 
 import base64
+import json
 import string
 
 import jwt
@@ -13,8 +14,9 @@ from zope.interface.verify import verifyObject
 
 from imd.errors import AuthExpiredError, AuthFailedError, RefusedError
 from imd.model import Identity
-from imd.ports.sso import ISso
+from imd.ports.sso import ISso, LoginAttempt
 from imd.sso.jwt import JwtSso, issue
+from imd.sso.keys import secret_key
 
 SECRET = b"5f1d0a7c93be4286d1e05b3c7a9f2468"
 NOW = 1_763_856_000.0
@@ -31,13 +33,13 @@ def unsigned(header: bytes) -> str:
 class JwtTestCase(SynchronousTestCase):
     def setUp(self) -> None:
         self.now = NOW
-        self.sso = JwtSso(SECRET, 0, lambda: self.now)
+        self.sso = JwtSso(secret_key(SECRET), lambda: self.now)
 
     def verify(self, token: str, uid: int = 7) -> Identity:
-        return self.successResultOf(Deferred.fromCoroutine(self.sso.verify(uid, token)))
+        return self.successResultOf(Deferred.fromCoroutine(self.sso.verify(LoginAttempt(uid, token))))
 
     def refusal(self, token: str, kind: type[RefusedError] = AuthFailedError, uid: int = 7) -> str:
-        error = self.failureResultOf(Deferred.fromCoroutine(self.sso.verify(uid, token)), kind).value
+        error = self.failureResultOf(Deferred.fromCoroutine(self.sso.verify(LoginAttempt(uid, token))), kind).value
         assert len(token) < 10 or token not in str(error)
         return str(error)
 
@@ -48,7 +50,7 @@ class GoodTokenTests(JwtTestCase):
 
     def test_an_issued_token_is_its_users(self) -> None:
         token = issue(SECRET, 7, NOW, 60)
-        assert self.verify(token) == Identity(uid=7, expires=int(NOW) + 60)
+        assert self.verify(token) == Identity(uid=7, expires=int(NOW) + 60, issued=NOW)
 
     def test_a_token_carries_the_name_and_the_rights(self) -> None:
         identity = self.verify(issue(SECRET, 7, NOW, 60, name="李", is_admin=True))
@@ -82,20 +84,44 @@ class TimeTests(JwtTestCase):
             assert f"{claim} lies in the future" in self.refusal(token)
 
     def test_the_leeway_bridges_clocks_that_differ(self) -> None:
-        self.sso = JwtSso(SECRET, 5, lambda: self.now)
+        self.sso = JwtSso(secret_key(SECRET), lambda: self.now, leeway=5)
         self.verify(signed({"sub": "7", "exp": NOW - 4}))
         self.verify(signed({"sub": "7", "exp": NOW + 60, "nbf": NOW + 4, "iat": NOW + 5}))
         self.refusal(signed({"sub": "7", "exp": NOW - 5}), AuthExpiredError)
 
     def test_a_session_ends_when_its_token_is_refused(self) -> None:
         for leeway, seconds in ((0, 60), (5, 65), (0.5, 61)):
-            self.sso = JwtSso(SECRET, leeway, lambda: self.now)
+            self.sso = JwtSso(secret_key(SECRET), lambda: self.now, leeway=leeway)
             assert self.verify(issue(SECRET, 7, NOW, 60)).expires == int(NOW) + seconds
 
     def test_a_time_that_is_no_number_is_refused(self) -> None:
         for time in (str(NOW + 60), True, [1], {}, float("nan"), float("inf"), 10**400):
             assert "exp has to be a number" in self.refusal(signed({"sub": "7", "exp": time}))
         assert "nbf has to be a number" in self.refusal(signed({"sub": "7", "exp": NOW + 60, "nbf": None}))
+
+
+class IssuerTests(JwtTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.sso = JwtSso(secret_key(SECRET), lambda: self.now, issuer="https://login", audience="imd")
+
+    def token(self, **claims: object) -> str:
+        return signed({"sub": "7", "exp": NOW + 60, **claims})
+
+    def test_an_issuer_and_an_audience_that_are_asked_for_are_found(self) -> None:
+        self.verify(self.token(iss="https://login", aud="imd"))
+        self.verify(self.token(iss="https://login", aud=["shop", "imd"]))
+
+    def test_others_are_refused_and_so_is_silence(self) -> None:
+        assert "another issuer" in self.refusal(self.token(iss="https://else", aud="imd"))
+        assert "another service" in self.refusal(self.token(iss="https://login", aud="shop"))
+        assert "lacks the claim iss" in self.refusal(self.token(aud="imd"))
+        assert "lacks the claim aud" in self.refusal(self.token(iss="https://login"))
+        for odd in (5, ["https://login"], None):
+            claims = {"sub": "7", "exp": NOW + 60, "iss": odd, "aud": "imd"}
+            self.refusal(jwt.PyJWS().encode(json.dumps(claims).encode(), SECRET, "HS256"))
+        for odd in (5, [5], {"imd": 1}):
+            self.refusal(self.token(iss="https://login", aud=odd))
 
 
 class BadTokenTests(JwtTestCase):
@@ -135,4 +161,4 @@ class BadTokenTests(JwtTestCase):
     @given(st.text(string.printable + "é\0"))
     def test_any_text_is_refused_in_words(self, token: str) -> None:
         with pytest.raises(AuthFailedError):
-            self.sso.verify(7, token).send(None)
+            self.sso.verify(LoginAttempt(7, token)).send(None)

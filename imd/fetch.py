@@ -22,6 +22,7 @@ from twisted.web.client import (
     BrowserLikePolicyForHTTPS,
     HTTPConnectionPool,
     ResponseDone,
+    _HTTP11ClientFactory,
 )
 from twisted.web.http import PotentialDataLoss
 from twisted.web.http_headers import Headers
@@ -90,6 +91,7 @@ class Fetch:
         self._pool = HTTPConnectionPool(reactor, persistent=True)
         self._pool.maxPersistentPerHost = connections
         self._pool.cachedConnectionTimeout = IDLE_SECONDS
+        self._pool._factory = _Quiet
         trust = trustRootFromCertificates(_certificates(authorities)) if authorities else None
         self._agent = Agent(reactor, BrowserLikePolicyForHTTPS(trust), pool=self._pool)
 
@@ -129,6 +131,12 @@ async def within(clock: Any, seconds: float, work: Coroutine[Any, Any, Value]) -
         return outcome
 
     return await Deferred.fromCoroutine(work).addTimeout(seconds, clock, too_late)
+
+
+class _Quiet(_HTTP11ClientFactory):
+    """Logs no line for each connection."""
+
+    noisy = False
 
 
 @implementer(IBodyProducer)

@@ -303,9 +303,11 @@ class Daemon(Service):
             local,
             _now,
             lambda: [Entry(each.uid, each.client_type, each.session_id) for each in self._sessions.everyone()],
-            lambda since: self._recovery.doubt(since),  # noqa: PLW0108 - which is made later
+            lambda: len(self._sessions),
+            self._doubt,
             broadcasts.put,
             lambda uid, uids: self._watch.blocked(uid, uids),  # noqa: PLW0108 - which is made later
+            self._name_is_taken,
             lease=self._config.presence.lease_seconds,
         )
 
@@ -383,6 +385,18 @@ class Daemon(Service):
         }
         return [reason for reason, holds in reasons.items() if holds]
 
+    def _doubt(self, since: int) -> None:
+        self._recovery.doubt(since)
+        self._watch.doubt()
+
+    def _name_is_taken(self) -> None:
+        if self.running:
+            self._give_up(
+                f"another node named {self._config.server.node} runs already with the same Redis: give each node a name"
+                " of its own, by [server] node or IMD_NODE",
+                BAD_CONFIGURATION,
+            )
+
     def _blocked(self, uid: int, uids: Collection[int]) -> None:
         self._watch.blocked(uid, uids)
         self._reach.blocked(uid, uids)
@@ -424,11 +438,14 @@ class Daemon(Service):
         gc.freeze()
         # A batch makes thousands of tuples that die with it: looking through them early finds nothing.
         gc.set_threshold(50_000, 20, 50)
+        option = "" if self._config.server.data == "./imd-data" else f" --data {self._config.server.data}"
+        if self._config.sso.source != "secret_file":
+            option += " --token TOKEN"
         self._log.info(
             "data in {data}; try it from another terminal:  {imctl} chat 1 --to 2{option}",
             data=self._config.data,
             imctl=Path(sys.argv[0]).with_name("imctl"),
-            option="" if self._config.server.data == "./imd-data" else f" --data {self._config.server.data}",
+            option=option,
         )
         self._is_ready = True
         notify_systemd("READY=1", self._environ)

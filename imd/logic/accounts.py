@@ -6,9 +6,7 @@ becomes of a login under way, of a lost push between nodes, or of presence.
 
 from collections.abc import Callable
 
-from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
-from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from imd.errors import AuthExpiredError, AuthFailedError, BadRequestError, ForbiddenError, UnavailableError
@@ -17,6 +15,7 @@ from imd.model import Identity
 from imd.ports.delivery import IDelivery
 from imd.ports.presence import Location
 from imd.ports.users import Account, IUserStore
+from imd.repeating import Repeating
 from imd.wire.results import KickReason
 
 LOOK_SECONDS = 1.0
@@ -68,20 +67,17 @@ class Accounts:
         self._delivery = delivery
         self._node = node
         self._now = now
-        self._interval = interval
         self._looked = now()
         self._is_failing = False
-        self._loop = LoopingCall(self._step)
-        self._loop.clock = clock
+        self._looks = Repeating(clock, interval, self._look)
 
     def start(self) -> None:
         """Begin to look."""
-        self._loop.start(self._interval, now=False)
+        self._looks.start()
 
     def stop(self) -> None:
         """End."""
-        if self._loop.running:
-            self._loop.stop()
+        self._looks.stop()
 
     async def ban(self, uid: int) -> None:
         """Let a user in no more. Raises BadRequestError, UnavailableError."""
@@ -106,9 +102,6 @@ class Accounts:
 
     async def _apply(self, uid: int) -> None:
         self._end_sessions(await self._users.account(uid))
-
-    def _step(self) -> "Deferred[None]":
-        return Deferred.fromCoroutine(self._look())
 
     async def _look(self) -> None:
         began = self._now()

@@ -56,11 +56,10 @@ class KeySet:
         self._waiting: list[Deferred[None]] | None = None
         self._is_failing = False
 
-    async def find(self, kid: str, algorithm: str) -> Key:
+    async def find(self, kid: str) -> Key:
         """Return the key that a token names; where it names none, the only one there is.
 
-        Raises AuthFailedError where the set has no such key or it is for another algorithm, UnavailableError where that
-        is not known.
+        Raises AuthFailedError where the set has no such key, UnavailableError where that is not known.
         """
         is_new = self._fetched is None
         if self._fetched is None:
@@ -78,8 +77,6 @@ class KeySet:
                 if kid or not self._keys
                 else "the token names no key (kid), and the login system publishes several"
             )
-        if key.algorithm != algorithm:
-            raise AuthFailedError(f"the token has to be signed with {key.algorithm}")
         return key
 
     def close(self) -> None:

@@ -35,7 +35,14 @@ def sso_of(sso: Sso, reactor: Any, now: Callable[[], float], load_secret: Callab
             key = _public_key(sso)
         case "jwks_url":
             fetch = _fetch(sso, reactor, sso.jwks_url, connections=1, max_body=jwks.MAX_BODY)
-            key = KeySet(reactor, fetch, algorithm=sso.algorithm, max_age=sso.jwks_seconds, timeout=sso.timeout_seconds)
+            key = KeySet(
+                reactor,
+                fetch,
+                algorithm=sso.algorithm,
+                max_age=sso.jwks_seconds,
+                timeout=sso.timeout_seconds,
+                pause=min(jwks.PAUSE, sso.jwks_seconds),
+            )
         case "url":
             return _remote(sso, reactor, now, sso.url, Login(now))
         case _:

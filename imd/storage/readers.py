@@ -32,9 +32,11 @@ class Readers:
         self._outage = outage
         self._threads = ThreadPoolExecutor(count, "imd-read")
         self._reading = 0
+        self._is_stopping = False
 
     def stop(self) -> None:
         """Finish what is being read, and end the threads."""
+        self._is_stopping = True
         self._threads.shutdown()
 
     async def read(
@@ -45,6 +47,8 @@ class Readers:
     ) -> Value:
         """Return what ``query`` returns or raises. Raises UnavailableError where too many wait, or the store fails."""
         self._outage.check()
+        if self._is_stopping:
+            raise UnavailableError("this node is being stopped; ask another one")
         if self._reading >= MAX_READING:
             raise UnavailableError("too many reads are waiting; ask again later")
         answer: Deferred[Value] = Deferred()

@@ -38,6 +38,11 @@ class PostgresServer(OwnPostgresql):
         """Return how many wait for a lock."""
         return len(self.ask("SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"))
 
+    def stop(self) -> None:
+        """End it in order, with every connection, also where it is paused."""
+        self.resume()
+        super().stop()
+
     def kill(self) -> None:
         """End it as a crash would, also where it is paused."""
         self.resume()

@@ -36,5 +36,5 @@ class RedisServer(OwnRedis):
         return shown.stdout.strip()
 
     def _signal(self, number: int) -> None:
-        assert self.pid
-        os.kill(self.pid, number)
+        if self.is_running:
+            os.kill(self.pid, number)

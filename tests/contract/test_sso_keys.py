@@ -7,6 +7,7 @@ from typing import Any
 import jwt
 import pytest
 import pytest_twisted
+from cryptography.hazmat.primitives.asymmetric import ed25519
 from pytest_twisted import ensureDeferred
 from twisted.internet import reactor as _reactor
 from twisted.internet.defer import Deferred, gatherResults
@@ -15,7 +16,7 @@ from twisted.internet.task import deferLater
 from imd.errors import AuthFailedError, UnavailableError
 from tests.login_server import late, says
 
-from .sso_sources import PRIVATE, PublishedTokens, jwk, pem, signed
+from .sso_sources import PRIVATE, KeyTokens, PublishedTokens, jwk, pem, signed
 
 reactor: Any = _reactor
 PAUSE = 0.2
@@ -146,6 +147,31 @@ class TestAlgorithms:
         tokens.server.jwks["keys"].append(bare)
         await tokens.verify(7, by(tokens, "bare", "RS256"))
         await refused(tokens, by(tokens, "bare", "PS256"))
+
+
+class TestKeyInAFile:
+    @pytest.mark.parametrize("algorithm", PRIVATE)
+    @ensureDeferred
+    async def test_it_is_for_its_own_algorithm_alone(self, algorithm: str) -> None:
+        tokens = KeyTokens(algorithm)
+        for other, private in PRIVATE.items():
+            token = signed(private, other, tokens.now, 7)
+            if other == algorithm:
+                await tokens.verify(7, token)
+            else:
+                with pytest.raises(AuthFailedError, match=f"signed with {algorithm}"):
+                    await tokens.verify(7, token)
+        for secret in (pem(PRIVATE[algorithm]), pem(PRIVATE[algorithm]).strip(), b""):
+            for name in ("HS256", "none"):
+                with pytest.raises(AuthFailedError, match=f"signed with {algorithm}"):
+                    await tokens.verify(7, forged(name, "", secret, tokens.now))
+
+    @ensureDeferred
+    async def test_another_key_of_its_type_is_not_it(self) -> None:
+        tokens = KeyTokens("EdDSA")
+        other = ed25519.Ed25519PrivateKey.generate()
+        with pytest.raises(AuthFailedError, match="signed with another key"):
+            await tokens.verify(7, signed(other, "EdDSA", tokens.now, 7))
 
 
 class TestSets:

@@ -8,12 +8,14 @@ import pytest
 from alembic import command
 from alembic.config import Config
 from pytest_twisted import async_yield_fixture, ensureDeferred
-from sqlalchemy import Connection, create_engine, text
+from sqlalchemy import URL, Connection, create_engine, text
 
 from imd import storage
 from imd.ports.users import Account
+from imd.storage.postgresql import address, upgrade
 
-from .conftest import SqlitePlace
+from .conftest import PostgresPlace, SqlitePlace
+from .postgres_server import PostgresServer
 from .subject import START, Subject
 
 GROUP = "g1"
@@ -84,17 +86,22 @@ def fill(connection: Connection) -> None:
         insert(connection, "x_user", uid=uid, first_seen=START - 1000 * uid)
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """Where a database of the first release lies."""
+def make_first(url: str | URL) -> None:
+    """Make a database of the first release."""
     config = Config()
     config.set_main_option("script_location", str(Path(storage.__file__).parent / "migrations"))
-    engine = create_engine(f"sqlite:///{tmp_path / 'imd.sqlite'}")
+    engine = create_engine(url)
     with engine.begin() as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, "0001")
         fill(connection)
     engine.dispose()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Where a database of the first release lies."""
+    make_first(f"sqlite:///{tmp_path / 'imd.sqlite'}")
     return tmp_path
 
 
@@ -183,3 +190,18 @@ async def test_a_second_start_changes_nothing(upgraded: Subject) -> None:
     before = [await upgraded.store.conversations(uid, "", 10, 0) for uid in (1, 2, 3, 4, 5)]
     await upgraded.reopen()
     assert [await upgraded.store.conversations(uid, "", 10, 0) for uid in (1, 2, 3, 4, 5)] == before
+
+
+@ensureDeferred
+async def test_a_postgresql_goes_on_as_well(postgres: PostgresServer) -> None:
+    postgres.ask("CREATE DATABASE older")
+    url = address(postgres.url("older"), "")
+    make_first(url)
+    assert upgrade(url)[0] == "0001"
+    subject = Subject(PostgresPlace(postgres, "older"))
+    subject.open()
+    assert await unread(subject, 1, 2, 3, 4, 5) == [2, 2, 3, 0, 2]
+    assert await subject.store.account(2) == Account(2, "", START - 2000)
+    await subject.store.set_banned(2, True)
+    assert [account.uid for account in await subject.store.changed_accounts(0, 0, 10)] == [2]
+    await subject.close()

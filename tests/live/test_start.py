@@ -36,6 +36,9 @@ def complaint(output: str) -> str:
         ("[gateway]\nmax_body = '1 MiB'", r"max_body is '1 MiB', where a whole number"),
         ("[storage]\nurl = 'mysql://u:hunter2@h/d'", r"url is a mysql address, where sqlite"),
         ("[sso]\nsecret_file = '/nowhere'", r"The token secret /nowhere can't be opened"),
+        ("[sso]\npublic_key_file = '/nowhere'", r"public_key_file /nowhere can't be read"),
+        ("[sso]\nurl = 'http://u:hunter2@h/'", r"url is a http address, where https"),
+        ("[sso]\nurl = 'https://h/'\nissuer = 'me'", r"issuer is set, but means nothing where url says"),
         ("[server", r"is not TOML"),
     ],
 )

@@ -93,6 +93,91 @@ class PlaceTests(ConfigTestCase):
         assert not config.is_on_sqlite
 
 
+class LoginSystemTests(ConfigTestCase):
+    def test_the_key_that_is_set_says_how_tokens_are_checked(self) -> None:
+        assert load(None, {}, {}).sso.source == "secret_file"
+        for key in ("secret_file", "public_key_file", "jwks_url", "url", "introspection_url"):
+            value = "https://login.example/x" if key.endswith("url") else "/x"
+            assert load(self.file(f"[sso]\n{key} = '{value}'"), {}, {}).sso.source == key
+
+    def test_two_ways_at_once_are_refused(self) -> None:
+        said = self.complaint("[sso]\njwks_url = 'https://a/b'", IMD_SSO_SECRET_FILE="/s")
+        assert said.startswith("[sso] secret_file and jwks_url are set, where one way to check tokens was expected")
+
+    def test_an_empty_variable_takes_a_way_back(self) -> None:
+        config = load(
+            self.file("[sso]\nsecret_file = '/s'"), {}, {"IMD_SSO_SECRET_FILE": "", "IMD_SSO_URL": "https://a"}
+        )
+        assert config.sso.source == "url"
+
+    def test_where_there_is_no_secret_none_can_be_asked_for(self) -> None:
+        config = load(None, {}, {"IMD_SSO_URL": "https://a/b"})
+        with pytest.raises(ConfigError, match="there is no secret here that signs them"):
+            _ = config.secret_file
+
+    def test_what_means_nothing_there_is_refused(self) -> None:
+        for lines in (
+            "cache_seconds = 5",
+            "client_id = 'imd'",
+            "jwks_seconds = 5",
+            "public_key_file = '/k'\nca_file = '/c'",
+            "jwks_url = 'https://a'\nretries = 2",
+            "url = 'https://a'\naudience = 'imd'",
+            "url = 'https://a'\nleeway_seconds = 5",
+            "introspection_url = 'https://a'\njwks_seconds = 5",
+        ):
+            assert "but means nothing where" in self.complaint(f"[sso]\n{lines}"), lines
+
+    def test_an_algorithm_has_to_fit_the_kind_of_key(self) -> None:
+        assert "needs the shared secret" in self.complaint(
+            "[sso]\npublic_key_file = '/k'\nalgorithm = 'HS256'",
+        )
+        assert "needs public_key_file or jwks_url" in self.complaint("[sso]\nalgorithm = 'RS256'")
+        for algorithm in ("none", "HS512", "rs256"):
+            assert "expected" in self.complaint(f"[sso]\nalgorithm = '{algorithm}'")
+        assert load(self.file("[sso]\nalgorithm = 'HS256'"), {}, {}).sso.algorithm == "HS256"
+
+    def test_who_imd_is_is_said_in_one_way_and_whole(self) -> None:
+        url = "[sso]\nurl = 'https://a'\n"
+        assert "set together, or neither" in self.complaint(f"{url}client_id = 'imd'")
+        assert "set together, or neither" in self.complaint(f"{url}client_secret_file = '/s'")
+        whole = f"{url}client_id = 'imd'\nclient_secret_file = '/s'\n"
+        assert load(self.file(whole), {}, {}).sso.client_id == "imd"
+        assert "one way to show who imd is" in self.complaint(f"{whole}bearer_file = '/b'")
+
+    def test_a_login_ends_after_the_question_about_it(self) -> None:
+        said = self.complaint("[sso]\nurl = 'https://a'\ntimeout_seconds = 10")
+        assert "[sso] timeout_seconds is 10 and [gateway] login_seconds 10" in said
+
+    def test_a_login_system_is_reached_by_tls_or_on_this_machine(self) -> None:
+        for url in (
+            "https://a",
+            "https://login.example:8443/a?b=c&d",
+            "https://[::1]:8/a",
+            "http://localhost:8000/x",
+            "http://127.0.0.1/x",
+            "http://127.8.8.8:1",
+            "http://[::1]:8000",
+        ):
+            assert load(None, {}, {"IMD_SSO_URL": url}).sso.url == url
+        for url in (
+            "http://login.example/a",
+            "http://127.0.0.1.example/",
+            "http://localhost.example/",
+            "http://localhost@login.example/",
+            "https://imd:hunter2@login.example/",
+            "https://",
+            "https://a:b/",
+            "https://a/b c",
+            "https://a/\n",
+            "ftp://a/hunter2",
+            "login.example/hunter2",
+        ):
+            said = self.complaint(IMD_SSO_URL=url)
+            assert "where https://HOST/PATH without a user, or http:// to this machine alone, was expected" in said, url
+            assert "hunter2" not in said
+
+
 class ComplaintTests(ConfigTestCase):
     def test_a_missing_file(self) -> None:
         with pytest.raises(ConfigError, match=r"\Ano/such\.toml can't be read: No such file or directory\.\Z"):

@@ -103,7 +103,7 @@ class OwnPostgresql:
             time.sleep(0.01)
 
     def stop(self) -> None:
-        """End it in order, with every connection."""
+        """End it in order, with every connection: by a fast shutdown, for a smart one waits for the nodes to leave."""
         self._end(signal.SIGINT)
 
     def kill(self) -> None:

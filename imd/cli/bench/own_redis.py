@@ -46,6 +46,11 @@ class OwnRedis:
         return self._process.pid if self._process else 0
 
     @property
+    def is_running(self) -> bool:
+        """Whether it was started and not ended since."""
+        return self._process is not None
+
+    @property
     def version(self) -> str:
         """Its version, such as ``6.2.14``."""
         said = subprocess.run([self.program, "--version"], capture_output=True, text=True, check=True)  # noqa: S603

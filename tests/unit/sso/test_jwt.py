@@ -1,6 +1,7 @@
 """Tokens: who is let in, and what those who are not let in are told."""
 
 import base64
+import json
 import string
 
 import jwt
@@ -97,6 +98,30 @@ class TimeTests(JwtTestCase):
         for time in (str(NOW + 60), True, [1], {}, float("nan"), float("inf"), 10**400):
             assert "exp has to be a number" in self.refusal(signed({"sub": "7", "exp": time}))
         assert "nbf has to be a number" in self.refusal(signed({"sub": "7", "exp": NOW + 60, "nbf": None}))
+
+
+class IssuerTests(JwtTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.sso = JwtSso(secret_key(SECRET), lambda: self.now, issuer="https://login", audience="imd")
+
+    def token(self, **claims: object) -> str:
+        return signed({"sub": "7", "exp": NOW + 60, **claims})
+
+    def test_an_issuer_and_an_audience_that_are_asked_for_are_found(self) -> None:
+        self.verify(self.token(iss="https://login", aud="imd"))
+        self.verify(self.token(iss="https://login", aud=["shop", "imd"]))
+
+    def test_others_are_refused_and_so_is_silence(self) -> None:
+        assert "another issuer" in self.refusal(self.token(iss="https://else", aud="imd"))
+        assert "another service" in self.refusal(self.token(iss="https://login", aud="shop"))
+        assert "lacks the claim iss" in self.refusal(self.token(aud="imd"))
+        assert "lacks the claim aud" in self.refusal(self.token(iss="https://login"))
+        for odd in (5, ["https://login"], None):
+            claims = {"sub": "7", "exp": NOW + 60, "iss": odd, "aud": "imd"}
+            self.refusal(jwt.PyJWS().encode(json.dumps(claims).encode(), SECRET, "HS256"))
+        for odd in (5, [5], {"imd": 1}):
+            self.refusal(self.token(iss="https://login", aud=odd))
 
 
 class BadTokenTests(JwtTestCase):

@@ -1,6 +1,7 @@
 """Where the programs of PostgreSQL and Redis are looked for."""
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -10,7 +11,9 @@ from imd.cli.bench.load import LoadError
 
 class ProgramsTests(SynchronousTestCase):
     def setUp(self) -> None:
-        self.folder = Path(self.mktemp()).resolve()
+        temporary = TemporaryDirectory()
+        self.addCleanup(temporary.cleanup)
+        self.folder = Path(temporary.name).resolve()
         self.debian = self.folder / "postgresql"
         self.path: dict[str, str] = {}
         self.patch(programs.shutil, "which", self.path.get)

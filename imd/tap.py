@@ -277,7 +277,7 @@ class Daemon(Service):
         )
         dispatcher = Dispatcher(routes(services), acks(receipts), gateway.max_body)
         self._gateway = Gateway(reactor, dispatcher, sessions, outbox, limits, login.closed)
-        self._http = self._make_http(services, presence, Sending(chat))
+        self._http = self._make_http(services, presence, Sending(chat, store))
         store.start()
         if cluster is not None:
             cluster.start()

@@ -18,7 +18,10 @@ _REFUSED = frozenset({Result.CONFLICT, Result.NOT_IN_GROUP, Result.MUTED, Result
 
 
 class Content(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a message says, as a client would send it. The same msg_id with the same content changes nothing."""
+    """What a message says, as a client would send it. The same msg_id with the same content changes nothing.
+
+    Where the login system has given a user's name, that one is taken for ``sender_name``.
+    """
 
     msg_id: MsgId
     sender_id: SenderId = 0

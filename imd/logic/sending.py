@@ -8,6 +8,7 @@ from imd.logic.actors import SYSTEM
 from imd.logic.chat import Chat
 from imd.logic.ids import check_uid
 from imd.ports.delivery import ISender
+from imd.ports.users import IUserStore
 from imd.wire.bodies import ImMsg, ImMsgAck
 
 
@@ -15,10 +16,9 @@ from imd.wire.bodies import ImMsg, ImMsgAck
 class Origin:
     """Stands where a session does: its ``answered`` fires with the ACK of the one message it sends."""
 
-    name = ""
-
-    def __init__(self, uid: int, is_admin: bool) -> None:
+    def __init__(self, uid: int, name: str, is_admin: bool) -> None:
         self.uid = uid
+        self.name = name
         self.is_admin = is_admin
         self.answered: Deferred[ImMsgAck] = Deferred()
 
@@ -34,18 +34,22 @@ class Origin:
 class Sending:
     """Sends by the same way and under the same rules as a client does."""
 
-    def __init__(self, chat: Chat) -> None:
+    def __init__(self, chat: Chat, users: IUserStore) -> None:
         self._chat = chat
+        self._users = users
 
     async def send(self, message: ImMsg, sender_id: int, *, to_everybody: bool = False) -> ImMsgAck:
         """Send ``message`` on behalf of a user, or of the system where ``sender_id`` is SYSTEM; return its ACK.
 
-        The system may write into every conversation. ``to_everybody`` lets a broadcast pass. The same msg_id again
+        A user is called as the login system has named them, where it has; the system may write into every
+        conversation. ``to_everybody`` lets a broadcast pass. The same msg_id again
         returns the first ACK. Raises what a client would be refused with.
         """
-        origin = Origin(sender_id if sender_id == SYSTEM else check_uid(sender_id, "sender_id"), to_everybody)
         if sender_id == SYSTEM:
+            origin = Origin(SYSTEM, "", to_everybody)
             self._chat.send_as_system(origin, message)
         else:
+            account = await self._users.account(check_uid(sender_id, "sender_id"))
+            origin = Origin(sender_id, account.name, to_everybody)
             self._chat.send(origin, 0, message)
         return await origin.answered

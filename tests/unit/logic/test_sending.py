@@ -12,6 +12,7 @@ from imd.logic.members import MembersCache
 from imd.logic.rights import check_send, may_always_send
 from imd.logic.sending import Sending
 from imd.ports.messages import Committed, Stored, Submission
+from imd.ports.users import Account
 from imd.wire.bodies import ImMsg
 from imd.wire.commands import Command
 from imd.wire.enums import GroupType
@@ -23,7 +24,7 @@ class SendingTests(LogicTestCase):
     def setUp(self) -> None:
         super().setUp()
         chat = Chat(self.store, self.sessions, MembersCache(10), Broadcasts(self.clock, self.sessions, 1000))
-        self.sending = Sending(chat)
+        self.sending = Sending(chat, self.store)
 
     def send(self, sender: int, *, to_everybody: bool = False, **fields: Any) -> Deferred[Any]:
         message = ImMsg(**{"msg_id": "m1", "msg_type": 1, "msg_body": "hi", **fields})
@@ -44,6 +45,14 @@ class SendingTests(LogicTestCase):
         self.store.tell([Committed(submission, Stored(submission.message, (2,)))])
         ack = self.successResultOf(sent)
         assert (ack.msg_id, ack.group_id, ack.seq_id, ack.send_time) == ("m1", "1_2", 5, 99)
+
+    def test_a_user_is_called_as_the_login_system_has_named_them(self) -> None:
+        self.store.accounts[1] = Account(1, "Ann")
+        for given, shown in (("", "Ann"), ("Bob", "Ann")):
+            self.send(1, receiver_id=2, sender_name=given)
+            assert self.taken().message.sender_name == shown
+        self.send(2, receiver_id=1, sender_name="Bob")
+        assert self.taken().message.sender_name == "Bob"
 
     def test_all_devices_of_who_it_is_sent_for_get_copies(self) -> None:
         mine = [self.login(1, kind) for kind in (11, 21)]

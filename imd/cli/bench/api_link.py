@@ -1,12 +1,11 @@
 """The load's side of the HTTP API: one connection that is kept, one request under way."""
 
-import select
 import socket
 from collections.abc import Callable
 
-from imd.cli.bench.load import LoadError, Loop, Target
+from imd.cli.bench.load import Loop, Target
+from imd.cli.bench.wire import LoadError, Wire
 
-_READ_SIZE = 256 * 1024
 _CONNECT_SECONDS = 10.0
 _END = b"\r\n\r\n"
 _LENGTH = b"\r\nContent-Length: "
@@ -15,16 +14,15 @@ Answered = Callable[[int, bytes], None]
 """Takes the status and the body of an answer."""
 
 
-class ApiLink:
+class ApiLink(Wire):
     """Posts JSON to the API of ``target``; ``is_free`` while nothing is under way. Raises LoadError."""
 
     def __init__(self, loop: Loop, target: Target) -> None:
         if not target.api_port:
             raise LoadError("The load needs the HTTP API on plain TCP: start the daemon with its [http] listen.")
-        self._loop = loop
+        super().__init__(loop)
         self._answered: Answered | None = None
         self._unread = b""
-        self._unsent = b""
         self._head = f"Host: {target.api_host}\r\nAuthorization: Bearer {target.api_key}\r\n".encode()
         try:
             self._socket = socket.create_connection((target.api_host, target.api_port), _CONNECT_SECONDS)
@@ -43,42 +41,15 @@ class ApiLink:
         """Post ``body``; ``answered`` takes what comes of it."""
         self._answered = answered
         start = f"POST {path} HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n".encode()
-        self._send(start + self._head + b"\r\n" + body)
+        self.send(start + self._head + b"\r\n" + body)
 
-    def ready(self, events: int) -> None:
-        """Do what ``events`` of epoll allow. Raises LoadError where the server closed the connection."""
-        if events & select.EPOLLOUT:
-            unsent, self._unsent = self._unsent, b""
-            self._loop.await_events(self._socket.fileno(), select.EPOLLIN)
-            self._send(unsent)
-        if events & ~select.EPOLLOUT:
-            self._read()
+    @property
+    def whose(self) -> str:
+        """A business server."""
+        return "a business server"
 
-    def close(self) -> None:
-        """Close the connection."""
-        self._loop.forget(self, self._socket.fileno())
-        self._socket.close()
-
-    def _send(self, content: bytes) -> None:
-        try:
-            sent = self._socket.send(content)
-        except BlockingIOError:
-            sent = 0
-        except OSError as error:
-            raise LoadError(f"The connection to the API was lost: {error.strerror}") from error
-        if sent < len(content):
-            self._unsent = content[sent:]
-            self._loop.await_events(self._socket.fileno(), select.EPOLLIN | select.EPOLLOUT)
-
-    def _read(self) -> None:
-        try:
-            chunk = self._socket.recv(_READ_SIZE)
-        except BlockingIOError:
-            return
-        except OSError as error:
-            raise LoadError(f"The connection to the API was lost: {error.strerror}") from error
-        if not chunk:
-            raise LoadError("The server closed a connection to the API.")
+    def received(self, chunk: bytes) -> None:
+        """Take an answer, once it is there as a whole."""
         self._unread += chunk
         head, end, rest = self._unread.partition(_END)
         if not end:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from imd.cli.bench.load import LoadError
+from imd.cli.bench.wire import LoadError
 
 _HOST = "127.0.0.1"
 _START_SECONDS = 30.0

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
-from imd.cli.bench.load import LoadError, Target
+from imd.cli.bench.load import Target
 from imd.cli.bench.server import find_pid
+from imd.cli.bench.wire import LoadError
 from imd.cli.endpoint import client_endpoint
 from imd.cli.token import load_secret
 from imd.config import Config

@@ -20,7 +20,7 @@ from .api import ApiDaemon
 from .conftest import LogIn, NewUid
 from .device import eventually, new_id
 
-EXAMPLES = 20
+EXAMPLES = 15
 """Requests to each route, of those that fit its schema and again of those that don't."""
 
 BODY = 1024 * 1024

@@ -8,13 +8,12 @@ import signal
 import sys
 import time
 import uuid
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
-from twisted.internet.endpoints import serverFromString
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort
 from twisted.internet.task import deferLater
@@ -30,9 +29,10 @@ from imd.gateway.limits import Limits
 from imd.gateway.outbox import Outbox
 from imd.gateway.proxied import ProxiedGateway
 from imd.gateway.sessions import Sessions
+from imd.http.figures import figures
 from imd.http.servers import HttpLimits, HttpServers
-from imd.http.statistics import Figure
 from imd.http.table import Services as ApiServices
+from imd.listening import PROXIED, api_endpoint, gateway_endpoint
 from imd.logic.accounts import Accounts
 from imd.logic.broadcasts import Broadcasts
 from imd.logic.chat import Chat
@@ -70,9 +70,6 @@ IN_USE = 1
 
 PRESENCE_DELAY = 0.05
 """Seconds in which changes of presence gather, to be told together."""
-
-_PROXIED = "haproxy:"
-"""Before an endpoint string: a balancer connects there, and says by the PROXY protocol for whom."""
 
 _DAY_MS = 86_400_000
 
@@ -144,9 +141,9 @@ class Daemon(Service):
         self._reactor = reactor
         self._config = config
         self._environ = environ
-        self._endpoints = [(text, _endpoint(reactor, text)) for text in config.server.listen]
-        self._http_endpoints = [(text, _http_endpoint(reactor, text)) for text in config.http.listen]
-        self._watch_endpoints = [(text, _http_endpoint(reactor, text)) for text in config.http.operations_listen]
+        self._endpoints = [(text, gateway_endpoint(reactor, text)) for text in config.server.listen]
+        self._http_endpoints = [(text, api_endpoint(reactor, text)) for text in config.http.listen]
+        self._watch_endpoints = [(text, api_endpoint(reactor, text)) for text in config.http.operations_listen]
         self._lock = DataLock(config.data)
         self._ports: list[IListeningPort] = []
         self._last_ports: list[IListeningPort] = []
@@ -338,7 +335,7 @@ class Daemon(Service):
                 accounts=self._accounts,
                 users=self._store,
                 issue=issue if secret else None,
-                figures=self._figures(services.chat, presence),
+                figures=figures(self._gateway, self._sessions, self._store, presence, services.chat),
                 now=_now,
                 uptime=lambda: reactor.seconds() - began,
             ),
@@ -352,27 +349,6 @@ class Daemon(Service):
                 requests_per_second=http.requests_per_second,
             ),
         )
-
-    def _figures(self, chat: Chat, presence: IPresence) -> list[Figure]:
-        """Return what is counted here."""
-        sessions, store = self._sessions, self._store
-
-        def counter(name: str) -> Callable[[], float]:
-            return lambda: float(getattr(self._gateway.counters, name))
-
-        return [
-            Figure("connections", "Client connections.", False, lambda: len(self._gateway.connections())),
-            Figure("sessions", "Sessions that are logged in.", False, lambda: len(sessions)),
-            Figure("users_online", "Users with a session here.", False, lambda: len(sessions.online())),
-            Figure("store_waiting", "Messages and changes that wait for a commit.", False, lambda: store.waiting),
-            Figure("store_up", "1: the database can be reached.", False, lambda: not store.is_away),
-            Figure("presence_up", "1: presence can be used.", False, lambda: presence.is_connected),
-            Figure("messages", "Messages stored, repeated or refused.", True, lambda: chat.answered),
-            Figure("connections_refused", "Connections past a limit.", True, counter("refused")),
-            Figure("packets_malformed", "Connections closed for what they sent.", True, counter("malformed")),
-            Figure("packets_limited", "Requests past a rate.", True, counter("rate_limited")),
-            Figure("clients_slow", "Clients dropped for not reading.", True, counter("slow")),
-        ]
 
     def _unready(self) -> list[str]:
         """Say why this node should get no clients now."""
@@ -410,7 +386,7 @@ class Daemon(Service):
             listening.append(opened)
 
         for text, endpoint in self._endpoints:
-            factory = ProxiedGateway(self._gateway) if text.startswith(_PROXIED) else self._gateway
+            factory = ProxiedGateway(self._gateway) if text.startswith(PROXIED) else self._gateway
             listen(text, endpoint, factory, self._ports)
         for text, endpoint in self._http_endpoints:
             listen(text, endpoint, self._http.api, self._ports)
@@ -509,33 +485,6 @@ class Daemon(Service):
         self._http.end()
         self._lock.release()
         self._log.info("stopped: nothing is left undone; since the start: {counters}", counters=self._gateway.counters)
-
-
-def _endpoint(reactor: Any, text: str) -> Any:
-    below = text.removeprefix(_PROXIED)
-    if below != text and below.startswith(("ssl:", "tls:", _PROXIED)):
-        raise ConfigError(
-            f"{text!r} in listen can't be: a balancer sends its header before TLS begins. Let TLS end at the"
-            " balancer, and listen such as haproxy:tcp:7650:interface=10.0.0.11"
-        )
-    try:
-        return serverFromString(reactor, below)
-    except Exception as error:
-        raise ConfigError(
-            f"{text!r} in listen is no Twisted endpoint ({error}); expected such as tcp:7650:interface=127.0.0.1"
-        ) from error
-
-
-def _http_endpoint(reactor: Any, text: str) -> Any:
-    kind, _, rest = text.partition(":")
-    if kind in ("tcp", "ssl", "tls") and "interface=" not in rest:
-        raise ConfigError(
-            f"{text!r} in [http] doesn't say who may reach it: add :interface=127.0.0.1 for this machine alone, or"
-            " :interface=0.0.0.0 for all that can"
-        )
-    if text.startswith(_PROXIED):
-        raise ConfigError(f"{text!r} in [http] can't be: the API takes no PROXY protocol")
-    return _endpoint(reactor, text)
 
 
 def _make_folder(data: Path) -> None:

@@ -26,8 +26,8 @@ from imd.sso.verified import Verified
 from tests.login_server import LoginServer
 
 SECRET = b"5f1d0a7c93be4286d1e05b3c7a9f2468"
-TIMEOUT = 0.4
-"""Seconds in which a login system has to answer here."""
+PATIENCE = 20.0
+"""Seconds in which a login system has to answer here, unless that is what a test is about."""
 
 RSA = rsa.generate_private_key(65537, 2048)
 PRIVATE: dict[str, Any] = {
@@ -119,6 +119,10 @@ class RemoteTokens(Tokens):
         defaults = {"connections": 4, "max_body": self.max_body}
         return Fetch(reactor, self.server.url(self.path), **{**defaults, **settings})
 
+    def wait(self, seconds: float) -> None:
+        """From now on an answer has to come in so many seconds."""
+        raise NotImplementedError
+
     async def stop(self) -> None:
         await super().stop()
         await self.server.stop()
@@ -131,12 +135,15 @@ class AskedTokens(RemoteTokens):
         self.breaker = Breaker(reactor, "the login system", settings.pop("failures", 5), settings.pop("pause", 0.3))
         cache = Verified(settings.pop("cache", 30.0), lambda: self.now, settings.pop("kept", 100))
         fetch = settings.pop("fetch", None) or self.fetch()
-        defaults = {"timeout": TIMEOUT, "retries": 1, "retry_seconds": 0.01}
+        defaults = {"timeout": PATIENCE, "retries": 1, "retry_seconds": 0.01}
         return RemoteSso(reactor, fetch, self.question(), self.breaker, cache, **{**defaults, **settings})
 
     def question(self) -> Question:
         """Return how it is asked."""
         raise NotImplementedError
+
+    def wait(self, seconds: float) -> None:
+        self.sso._timeout = seconds  # type: ignore[attr-defined]
 
     def token(self, uid: int, seconds: float = 60, **who: Any) -> str:
         return self.server.issue(uid, seconds, **who)
@@ -169,9 +176,12 @@ class PublishedTokens(RemoteTokens):
 
     def make(self, **settings: Any) -> JwtSso:
         self.server.jwks = {"keys": [jwk(PRIVATE["RS256"], "RS256", "old"), jwk(PRIVATE["EdDSA"], "EdDSA", "ed")]}
-        defaults = {"timeout": TIMEOUT, "pause": 0.2}
+        defaults = {"timeout": PATIENCE, "pause": 0.2}
         self.keys = KeySet(reactor, self.fetch(), **{**defaults, **settings})
         return JwtSso(self.keys, lambda: self.now)
+
+    def wait(self, seconds: float) -> None:
+        self.keys._timeout = seconds
 
     def token(self, uid: int, seconds: float = 60, **who: Any) -> str:
         return signed(PRIVATE["RS256"], "RS256", self.now, uid, seconds, kid="old", **who)

@@ -76,6 +76,7 @@ async def test_keys_that_nobody_has_do_not_make_the_server_be_asked_again_and_ag
     await tokens.verify(7, tokens.token(7))
     await deferLater(reactor, PAUSE + 0.05)
     await refused(tokens, by(tokens, "made up"))
+    tokens.keys._pause = 60.0
     for number in range(20):
         await refused(tokens, by(tokens, f"made up {number}"), UnavailableError)
     await tokens.verify(7, tokens.token(7))
@@ -90,10 +91,11 @@ async def test_old_keys_are_fetched_again_beside_the_logins() -> None:
     tokens.server.jwks = {"keys": [jwk(PRIVATE["ES256"], "ES256", "new")]}
     tokens.server.fault = late(0.1)
     await tokens.verify(7, tokens.token(7))
-    tokens.server.fault = None
-    await deferLater(reactor, 0.3)
+    while len(tokens.keys._keys) == 2:
+        tokens.server.fault = None
+        await tokens.verify(7, tokens.token(7))
+        await deferLater(reactor, 0.05)
     await refused(tokens, tokens.token(7))
-    assert len(tokens.server.seen) >= 2
     await tokens.stop()
 
 
@@ -198,7 +200,8 @@ class TestSets:
             good,
         ]
         await tokens.verify(7, by(tokens, "good"))
-        await refused(tokens, by(tokens, "x"), UnavailableError)
+        await deferLater(reactor, PAUSE + 0.05)
+        await refused(tokens, by(tokens, "x"))
 
     @ensureDeferred
     async def test_a_set_of_very_many_keys_is_none(self, tokens: PublishedTokens) -> None:

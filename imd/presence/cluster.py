@@ -11,11 +11,11 @@ from twisted.logger import Logger
 from imd.errors import UnavailableError
 from imd.ports.delivery import IDelivery
 from imd.ports.presence import Entry, Location
-from imd.presence.address import RedisAddress
 from imd.presence.link import RedisLink
 from imd.presence.links import Links
 from imd.presence.redis import RedisPresence
 from imd.presence.routing import Routing
+from imd.redis.address import RedisAddress
 from imd.wire.results import KickReason
 
 BEAT_SECONDS = 1.0

@@ -7,8 +7,8 @@ from twisted.internet.defer import Deferred, fail
 from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint
 from twisted.logger import Logger
 
-from imd.presence.address import RedisAddress
-from imd.presence.connection import CommandProtocol, Connection, ListenProtocol, away
+from imd.redis.address import RedisAddress
+from imd.redis.connection import CommandProtocol, Connection, ListenProtocol, away
 
 
 class RedisLink:

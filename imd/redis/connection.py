@@ -49,7 +49,7 @@ class CommandProtocol(_Bytes, RedisProtocol):
 class ListenProtocol(_Bytes, SubscriberProtocol):
     """Hears what is published on the channels of ``receivers``."""
 
-    _log = Logger(namespace="imd.presence")
+    _log = Logger(namespace="imd.redis")
 
     def __init__(self, receivers: Mapping[bytes, Callable[[bytes], None]]) -> None:
         super().__init__()
@@ -70,7 +70,7 @@ class Connection:
     ``timeout`` seconds, a PING is sent every ``ping``, ``retry`` is the longest pause between two attempts.
     """
 
-    _log = Logger(namespace="imd.presence")
+    _log = Logger(namespace="imd.redis")
 
     def __init__(
         self,
@@ -196,4 +196,4 @@ def _abort(protocol: Any) -> None:
 
 def away() -> UnavailableError:
     """Return the refusal of what needs Redis while there is none."""
-    return UnavailableError("presence can't be reached now; try again in a moment")
+    return UnavailableError("Redis can't be reached now; try again in a moment")

@@ -45,12 +45,16 @@ from imd.logic.removal import Removal
 from imd.logic.retention import Retention
 from imd.logic.settings import Settings
 from imd.logic.sweep import Sweep
+from imd.logic.upstream import Upstream
 from imd.node import DataLock, notify_systemd
 from imd.ports.delivery import IDelivery
 from imd.ports.presence import Entry, IPresence
 from imd.presence.cluster import Cluster
 from imd.presence.memory import MemoryPresence
 from imd.presence.settings import redis_of
+from imd.queues.relay import Relay
+from imd.queues.relays import Relays
+from imd.queues.settings import attempts_of, bounds_of, queues_of
 from imd.sso.jwt import JwtSso
 from imd.sso.secret import load_or_create
 from imd.storage.open import open_database
@@ -139,6 +143,7 @@ class Daemon(Service):
         if self._config.secret_file.exists() or self._config.sso.secret_file:
             load_or_create(self._config.secret_file, False, secrets.token_bytes)
         redis_of(self._config.presence)
+        queues_of(self._reactor, self._config.upstream, time.time)
 
     def startService(self) -> None:
         """Start every part; leaves with one sentence and an exit code where one can't start."""
@@ -156,6 +161,7 @@ class Daemon(Service):
         self._lock.acquire(os.getpid())
         secret_is_ours = not config.sso.secret_file
         secret = load_or_create(config.secret_file, secret_is_ours, secrets.token_bytes)
+        queues = queues_of(reactor, config.upstream, time.time)
         gateway, delivery, storage = config.gateway, config.delivery, config.storage
         outbox = Outbox()
         self._sessions = sessions = Sessions(reactor, outbox, delivery.max_unacked)
@@ -174,6 +180,17 @@ class Daemon(Service):
             max_pending_bytes=storage.max_pending_mib * 1024 * 1024,
             readers=storage.readers,
             max_body=gateway.max_body,
+            upstream=bounds_of(config.upstream),
+        )
+        self._relays = relays = Relays(
+            reactor,
+            store,
+            [
+                (Relay(reactor, store, queue, name, attempts_of(config.upstream, name)), queue)
+                for name, queue in queues.items()
+            ],
+            config.server.node,
+            config.upstream.lease_seconds,
         )
         broadcasts = Broadcasts(reactor, sessions, delivery.broadcast_per_second)
         self._cluster = cluster = self._make_cluster(broadcasts)
@@ -225,6 +242,7 @@ class Daemon(Service):
             settings=Settings(store, store, reach, self._blocked),
             notices=notices,
             presence=watch,
+            upstream=Upstream(store, reach, config.upstream.destinations, config.upstream.max_payload, relays.wake),
         )
         self._retention = Retention(reactor, store, _now, max_age_ms=int(config.messages.keep_days * _DAY_MS))
         self._reach = reach
@@ -258,6 +276,7 @@ class Daemon(Service):
         self._sweep.start()
         self._notices.start()
         self._retention.start()
+        relays.start()
         # READY=1 promises that a SIGTERM drains, so it waits until the reactor has set its signal handlers.
         reactor.callWhenRunning(signal.signal, signal.SIGTERM, self._terminated)
         reactor.callWhenRunning(self._listen)
@@ -358,6 +377,7 @@ class Daemon(Service):
             session.send(Command.CLOSE_CHANNEL, notice.SerializeToString())
         self._receipts.flush()
         self._notices.flush()
+        await self._relays.stop(self._config.server.drain_seconds)
         await self._store.stop()
         self._receipts.flush()  # read marks that came meanwhile are refused
         await deferLater(self._reactor, 0)  # the last reads are answered in this turn

@@ -15,6 +15,7 @@ from twisted.python.failure import Failure
 from txredisapi import BaseRedisProtocol, RedisError, RedisProtocol, ResponseError, SubscriberProtocol
 
 from imd.errors import UnavailableError
+from imd.redis.address import RedisAddress
 
 _FIRST_RETRY = 0.05
 """Seconds until the first attempt to connect again; each further one waits twice as long."""
@@ -192,6 +193,20 @@ class Connection:
 def _abort(protocol: Any) -> None:
     if protocol.connected:  # over TLS what is closed can't be aborted
         protocol.transport.abortConnection()
+
+
+def enter(address: RedisAddress) -> Callable[[Connection, Any], Awaitable[None]]:
+    """Return what makes a new connection to ``address`` usable."""
+
+    async def greet(connection: Connection, protocol: Any) -> None:
+        # Not by txredisapi's own arguments: it never connects again when the link drops in the midst of these.
+        if address.password:
+            await connection.reply(protocol, protocol.auth(address.password, address.username))
+        if address.database:
+            await connection.reply(protocol, protocol.select(address.database))
+        await connection.reply(protocol, protocol.ping())
+
+    return greet
 
 
 def away() -> UnavailableError:

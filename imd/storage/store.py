@@ -23,6 +23,7 @@ from imd.ports.messages import (
 )
 from imd.ports.notices import INoticeStore, Kept, NoticeAck
 from imd.ports.retention import AgedGroups, IRetentionStore
+from imd.ports.upstream import Bound, IReportStore, IUpstreamStore, Queued, Report, Reported, Settled
 from imd.ports.users import IUserStore
 from imd.storage import members, settings, users
 from imd.storage.append import Append
@@ -37,6 +38,7 @@ from imd.storage.removal import Removal
 from imd.storage.retention import Retention
 from imd.storage.transaction import Transaction
 from imd.storage.unread import Unread
+from imd.storage.upstream import Upstream
 from imd.storage.watermarks import Watermarks
 from imd.storage.writer import Writer
 from imd.wire.bodies import ImGroup, ListMsgReaderAck, NoticeMsg, UnreadCountAck, UserData
@@ -52,12 +54,21 @@ ANSWER_ROOM = 1024
 """Bytes of an answer kept free for what is not messages or groups."""
 
 
-@implementer(IMessageStore, IGroupStore, IConversationStore, IRetentionStore, IUserStore, INoticeStore)
+@implementer(
+    IMessageStore,
+    IGroupStore,
+    IConversationStore,
+    IRetentionStore,
+    IUserStore,
+    INoticeStore,
+    IReportStore,
+    IUpstreamStore,
+)
 class SqlStore:
     """Every port of storage over one database, which it closes in the end.
 
     ``now`` gives milliseconds since the epoch, ``gap`` is in seconds, ``max_pending`` the items that may wait for a
-    commit, whose messages have at most ``max_pending_bytes``.
+    commit, whose messages have at most ``max_pending_bytes``. ``upstream`` bounds what is kept for each destination.
     """
 
     def __init__(
@@ -71,6 +82,7 @@ class SqlStore:
         readers: int,
         max_body: int,
         max_pending_bytes: int = 64 * 1024 * 1024,
+        upstream: Mapping[str, Bound] | None = None,
     ) -> None:
         self._now = now
         max_body -= ANSWER_ROOM
@@ -85,7 +97,8 @@ class SqlStore:
         self._removal = Removal(append, self._unread, self._watermarks, self._conversations)
         self._retention = Retention(sql, self._watermarks)
         self._notices = Notices(sql, max_body)
-        self._commit = GroupCommit(database, now, append)
+        self._upstream = Upstream(database, upstream or {})
+        self._commit = GroupCommit(database, now, append, self._upstream)
         self._writer = Writer(
             reactor,
             database,
@@ -96,6 +109,7 @@ class SqlStore:
         )
         self._readers = Readers(reactor, database, self._writer.outage, readers)
         self.append: Callable[[Submission], None] = self._writer.append
+        self.report: Callable[[Report], None] = self._writer.append
 
     def start(self) -> None:
         """Start the threads."""
@@ -241,6 +255,33 @@ class SqlStore:
         if not await self._read(self._notices.count_expired, now, limit):
             return 0
         return await self._change((), self._notices.drop_expired, now, limit)
+
+    # Reports
+
+    def on_reports(self, callback: Callable[[Sequence[Reported]], None]) -> None:
+        """Call ``callback`` with the reports of each batch."""
+        self._writer.tell_reports = callback
+
+    async def queued(
+        self, destination: str, after: int, limit: int, size: int, without: Collection[int]
+    ) -> Sequence[Queued]:
+        """The next reports that wait."""
+        return await self._read(self._upstream.page, destination, after, limit, size, without)
+
+    async def settle(self, destination: str, settled: Settled) -> None:
+        """Note what became of reports."""
+        await self._writer.change((), lambda to: self._upstream.settle(to, destination, settled), (destination,))
+
+    async def lease(self, destinations: Collection[str], node: str, seconds: float) -> Collection[str]:
+        """Take or keep leases."""
+        mine: Collection[str] = await self._writer.change(
+            (), lambda to: self._upstream.lease(to, destinations, node, seconds), destinations
+        )
+        return mine
+
+    async def release(self, destinations: Collection[str], node: str) -> None:
+        """Give leases back."""
+        await self._writer.change((), lambda to: self._upstream.release(to, destinations, node), destinations)
 
     # Retention
 

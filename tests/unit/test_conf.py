@@ -37,6 +37,20 @@ class SampleTests(SynchronousTestCase):
             section: list(keys) for section, keys in defaults.items()
         }
 
+    def test_what_is_commented_out_can_be_used_as_it_stands(self) -> None:
+        text = (CONF / "imd.toml").read_text().replace("\n# ", "\n# \0")
+        samples = re.findall(r"(?:^# \0(?:\[.+\]|\w+ += .+)\n)+", text, re.MULTILINE)
+        names = re.findall(r"\[upstream\.destinations\.(\w+)\]", "".join(samples))
+        assert names == ["orders", "clicks", "tickets"]
+        config = Path(self.mktemp())
+        config.write_text("".join(samples).replace("# \0", ""))
+        destinations = load(config, {}, {}).upstream.destinations
+        assert list(destinations) == names
+        for destination in destinations.values():
+            for key in msgspec.structs.fields(destination):
+                if key.default is not msgspec.NODEFAULT and key.name != "password_file":
+                    assert getattr(destination, key.name) == key.default
+
 
 class UnitTests(SynchronousTestCase):
     def setUp(self) -> None:

@@ -1,14 +1,14 @@
 """A queue of RabbitMQ as a destination: persistent messages, each confirmed by the broker before it counts."""
 
+import logging
 import random
 from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
 import pika
-from pika.exceptions import AMQPError
-from twisted.internet.defer import CancelledError, Deferred, fail
-from twisted.internet.defer import TimeoutError as DeferredTimeoutError
+from pika.exceptions import ChannelClosedByBroker, NackError
+from twisted.internet.defer import CancelledError, Deferred, fail, maybeDeferred
 from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
 from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.protocol import Factory
@@ -55,6 +55,8 @@ class RabbitQueue:
         # Here and not above: it takes Twisted's reactor when it is imported.
         from pika.adapters.twisted_connection import TwistedProtocolConnection  # noqa: PLC0415
 
+        # It tells in this way whatever goes wrong, with the beginning of messages; what matters is told here.
+        logging.getLogger("pika").setLevel(logging.CRITICAL)
         self._reactor = reactor
         self._endpoint = endpoint
         self._destination = destination
@@ -93,18 +95,17 @@ class RabbitQueue:
             headers={"uid": report.uid, "destination": self._destination, "created": report.created},
         )
         # Mandatory: should somebody have deleted the queue, the broker says so instead of throwing it away.
-        confirmed: Deferred[Any] = self._channel.basic_publish("", self._queue, report.payload, properties, True)
+        confirmed: Deferred[Any] = maybeDeferred(
+            self._channel.basic_publish, "", self._queue, report.payload, properties, True
+        )
         confirmed.addTimeout(self._timeout, self._reactor)
         return confirmed.addCallbacks(_nothing, self._refused)
 
     def _refused(self, failure: Failure) -> None:
-        error = failure.value
-        if not isinstance(error, AMQPError | DeferredTimeoutError | CancelledError):
-            failure.raiseException()
-        if not isinstance(error, pika.exceptions.NackError):
+        if not failure.check(NackError):
             # Whatever else it is: a new connection finds the queue as it is now, or makes it.
             self._abort()
-        raise self._away() from error
+        raise self._away() from failure.value
 
     async def _keep(self) -> None:
         failures = 0
@@ -118,7 +119,6 @@ class RabbitQueue:
                 trouble = str(error) or type(error).__name__
                 failures += 1
             finally:
-                self._channel = None
                 self._abort()
             if trouble != self._trouble:
                 self._trouble = trouble
@@ -140,7 +140,7 @@ class RabbitQueue:
         try:
             # Somebody may have made it as they want it: of another type, or with a limit.
             await channel.queue_declare(self._queue, passive=True).addTimeout(self._timeout, self._reactor)
-        except pika.exceptions.ChannelClosedByBroker as error:
+        except ChannelClosedByBroker as error:
             if error.reply_code != _NOT_FOUND:
                 raise
             channel = await connection.channel().addTimeout(self._timeout, self._reactor)
@@ -153,6 +153,7 @@ class RabbitQueue:
         return str(await closed)
 
     def _abort(self) -> None:
+        self._channel = None
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.transport.abortConnection()

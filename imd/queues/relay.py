@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
@@ -213,7 +213,7 @@ class Relay:
                 return
             put = _Put(self._next(), self._taken_count)
             self._under_way += 1
-            sent = self._queue.put(put.reports)
+            sent = maybeDeferred(self._queue.put, put.reports)
             sent.addCallbacks(self._put, self._not_put, callbackArgs=(put,), errbackArgs=(put,))
 
     def _next(self) -> list[Queued]:

@@ -16,7 +16,7 @@ class RedisServer:
     """A redis-server of its own, which keeps nothing on disk; it comes back at the same port."""
 
     def __init__(self, folder: Path, *options: str) -> None:
-        self.port = _free_port()
+        self.port = free_port()
         self._folder = folder
         self._options = options
         self._process: subprocess.Popen[bytes] | None = None
@@ -87,7 +87,8 @@ def _program(name: str) -> str:
     return str(Path(spec.submodule_search_locations[0]) / "bin" / name)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a TCP port that nobody listens on."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         port: int = taken.getsockname()[1]

@@ -38,12 +38,12 @@ class SampleTests(SynchronousTestCase):
         }
 
     def test_what_is_commented_out_can_be_used_as_it_stands(self) -> None:
-        text = (CONF / "imd.toml").read_text().replace("\n# ", "\n# \0")
-        samples = re.findall(r"(?:^# \0(?:\[.+\]|\w+ += .+)\n)+", text, re.MULTILINE)
-        names = re.findall(r"\[upstream\.destinations\.(\w+)\]", "".join(samples))
+        lines = (CONF / "imd.toml").read_text().splitlines()
+        samples = [line[2:] for line in lines if re.match(r"# (\[upstream\.destinations\.\w+\]$|\w+ = )", line)]
+        names = re.findall(r"\[upstream\.destinations\.(\w+)\]", "\n".join(samples))
         assert names == ["orders", "clicks", "tickets"]
         config = Path(self.mktemp())
-        config.write_text("".join(samples).replace("# \0", ""))
+        config.write_text("\n".join(samples))
         destinations = load(config, {}, {}).upstream.destinations
         assert list(destinations) == names
         for destination in destinations.values():

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from twisted.internet.task import Clock
+from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
 from imd.config import load
@@ -31,7 +31,7 @@ class SettingsTestCase(SynchronousTestCase):
         return load(config, {}, {}).upstream
 
     def queues(self, toml: str) -> Any:
-        return queues_of(Clock(), self.load(toml), lambda: 0.0)
+        return queues_of(MemoryReactorClock(), self.load(toml), lambda: 0.0)
 
     def wrong(self, toml: str) -> str:
         """Return what is wrong with it."""

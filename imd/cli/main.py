@@ -9,6 +9,7 @@ from imd.cli.chat.command import chat
 from imd.cli.db import db
 from imd.cli.nodes import nodes
 from imd.cli.token import token
+from imd.cli.upstream import upstream
 from imd.errors import ConfigError, ImdError, StartError
 
 _EX_CONFIG = 78
@@ -43,3 +44,4 @@ main.add_command(chat)
 main.add_command(bench)
 main.add_command(db)
 main.add_command(nodes)
+main.add_command(upstream)

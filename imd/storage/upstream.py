@@ -21,8 +21,6 @@ _NOW = {
     "sqlite": "CAST((julianday('now') - 2440587.5) * 86400000 AS BIGINT)",
     "postgresql": "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)",
 }
-"""The database's own clock, in ms: leases depend on no other."""
-
 _COLUMNS = ("queue", "id", "uid", "message_id", "content_type", "created", "payload")
 
 Key = tuple[str, str, int]
@@ -52,7 +50,7 @@ class Upstream:
         self._bounds = bounds
         self._fault = database.fault
         sql = database.sql
-        now = _NOW[database.engine.dialect.name]
+        now = clock_of(database)
         self._array = sql.array
         self._advances = a = sql.rows(queue=str, ids=int, kept=int, size=int)
         self._advance_sql = sql(
@@ -211,6 +209,11 @@ class Upstream:
         keys = self._keys.pack([(report.destination, report.message_id, report.uid) for report in reports])
         rows = connection.exec_driver_sql(self._find_sql, tuple(keys)).all()
         return {(queue, message_id, uid): (kind, payload) for queue, message_id, uid, kind, payload in rows}
+
+
+def clock_of(database: Database) -> str:
+    """Return the SQL for the database's own clock, in ms: leases depend on no other."""
+    return _NOW[database.engine.dialect.name]
 
 
 def _advances(reports: Iterable[Report]) -> dict[str, Advance]:

@@ -24,7 +24,7 @@ from imd.queues.signature import signed
 from imd.queues.webhook import MAX_ANSWER, Webhook
 from imd.redis.address import parse
 
-from .rabbit_server import RabbitServer, require_rabbitmq
+from .rabbit_server import RabbitServer
 from .redis_server import RedisServer
 from .webhook_server import SECRET, WebhookServer
 
@@ -136,21 +136,6 @@ def _received(fields: dict[bytes, bytes]) -> Received:
         created=int(texts["created"]),
         payload=fields[b"payload"],
     )
-
-
-@pytest.fixture(scope="session")
-def rabbit() -> Iterator[RabbitServer]:
-    """A RabbitMQ for tests that leave it running."""
-    require_rabbitmq()
-    with RabbitServer() as server:
-        yield server
-
-
-@pytest.fixture
-def webhook() -> Iterator[WebhookServer]:
-    """A server of a business."""
-    with WebhookServer() as server:
-        yield server
 
 
 def _redis(request: pytest.FixtureRequest) -> End:

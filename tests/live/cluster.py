@@ -19,9 +19,10 @@ PROBES = (1, 2)
 
 
 class Cluster:
-    """The nodes ``one`` and ``two``, their database and their Redis; ``variables`` are settings of both nodes."""
+    """The nodes ``one`` and ``two``, their database and their Redis; ``variables`` and ``config`` are of both nodes."""
 
-    def __init__(self, folder: Path, variables: Mapping[str, str]) -> None:
+    def __init__(self, folder: Path, variables: Mapping[str, str], config: str = "") -> None:
+        self._config = config
         self.postgres = PostgresServer()
         self.redis = RedisServer(folder)
         secret = folder / "secret"
@@ -55,7 +56,8 @@ class Cluster:
 
     def node(self, name: str, **variables: str) -> Daemon:
         """Return another node of this name, not started, with these settings beside the common ones."""
-        return Daemon(self._folder / name, {**self._variables, "IMD_NODE": name, **variables})
+        settings = {**self._variables, "IMD_NODE": name, **variables}
+        return Daemon(self._folder / name, settings, config=self._config)
 
     async def joined(self) -> "Cluster":
         """Return once users can log in on both nodes, and what is said on either is heard on the other."""

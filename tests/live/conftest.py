@@ -78,9 +78,10 @@ def start_daemon(tmp_path: Path) -> Iterator[StartDaemon]:
     """Starts a daemon of the test's own; keyword arguments as Daemon's, variables as theirs."""
     daemons: list[Daemon] = []
 
-    def start(*, endpoint: str = "", under: tuple[str, ...] = (), **variables: object) -> Daemon:
+    def start(*, endpoint: str = "", config: str = "", under: tuple[str, ...] = (), **variables: object) -> Daemon:
         settings = {name: str(value) for name, value in variables.items()}
-        daemons.append(Daemon(tmp_path / f"daemon{len(daemons)}", settings, endpoint=endpoint, under=under))
+        folder = tmp_path / f"daemon{len(daemons)}"
+        daemons.append(Daemon(folder, settings, endpoint=endpoint, config=config, under=under))
         return daemons[-1].start()
 
     yield start

@@ -21,15 +21,23 @@ _FAILURES = re.compile(r"Traceback|Unhandled|does not declare|could not be store
 
 
 class Daemon:
-    """One `twistd imd`; ``variables`` are its IMD_* settings, ``under`` a command that runs it.
+    """One `twistd imd`; ``variables`` are its IMD_* settings, ``config`` its file, ``under`` a command that runs it.
 
     It is up when it tells its service manager so: NOTIFY_SOCKET is ours.
     """
 
     def __init__(
-        self, folder: Path, variables: Mapping[str, str] | None = None, *, endpoint: str = "", under: Sequence[str] = ()
+        self,
+        folder: Path,
+        variables: Mapping[str, str] | None = None,
+        *,
+        endpoint: str = "",
+        config: str = "",
+        under: Sequence[str] = (),
     ) -> None:
         folder.mkdir(exist_ok=True)
+        self.config = folder / "imd.toml"
+        self.config.write_text(config)
         self.data = folder / "data"
         self.log_file = folder / "log"
         self.port = free_port()
@@ -44,7 +52,7 @@ class Daemon:
 
     def start(self) -> "Daemon":
         """Start, and return once it accepts connections."""
-        arguments = ["--pidfile=", "-n", "imd", "--data", str(self.data)]
+        arguments = ["--pidfile=", "-n", "imd", "--config", str(self.config), "--data", str(self.data)]
         arguments += ["--listen", self._endpoint.format(port=self.port)]
         name = "@" + self._notify.getsockname()[1:].decode()
         with self.log_file.open("ab") as log:

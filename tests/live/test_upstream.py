@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from pytest_twisted import ensureDeferred
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.task import deferLater
 
+from imd.cli.main import main
 from imd.wire.bodies import Upstream
 from imd.wire.results import Result
 from tests.contract.rabbit_server import RabbitServer
@@ -23,7 +25,6 @@ from .conftest import LogIn, NewUid, StartDaemon
 from .daemon import Daemon
 from .device import eventually, new_id, reactor, refusal, until
 from .reporter import Reporter, check
-from .test_imctl import arguments, run
 
 
 @pytest.fixture
@@ -230,14 +231,13 @@ class TestSeveralNodes:
         self, tmp_path: Path, log_in: LogIn, new_uid: NewUid, webhook: WebhookServer, secret_file: Path
     ) -> None:
         config = f"[upstream]\nlease_seconds = 1\n{webhook_table(webhook, secret_file)}"
-        webhook.answer = lambda _: time.sleep(0.005) or 200
         with Cluster(tmp_path, {"IMD_PRESENCE_LEASE_SECONDS": "1"}, config) as cluster:
             await cluster.joined()
             nodes = {"n1": cluster.one, "n2": cluster.two}
             leader = await self._leader(cluster)
             other = next(node for name, node in nodes.items() if name != leader)
             reporters = [Reporter(new_uid(), "orders") for _ in range(3)]
-            here = [Deferred.fromCoroutine(each.speak(await log_in(other, each.uid))) for each in reporters]
+            here = [Deferred.fromCoroutine(each.speak(await log_in(other, each.uid), pause=0.1)) for each in reporters]
             await until(lambda: len(webhook.received) > 50)
             nodes[leader].kill()
             seen = len(webhook.received)
@@ -300,6 +300,7 @@ class TestTheDead:
         return json.loads(self._imctl(daemon, *command, "--json"))
 
     def _imctl(self, daemon: Daemon, *command: object, exit_code: int = 0) -> str:
-        shown = run([*arguments(daemon, "upstream", *command), "--config", str(daemon.config)])
-        assert shown.returncode == exit_code, shown.stderr
+        where = ["--config", str(daemon.config), "--data", str(daemon.data)]
+        shown = CliRunner().invoke(main, ["upstream", *map(str, command), *where])
+        assert shown.exit_code == exit_code, shown.output
         return shown.stdout

@@ -294,11 +294,25 @@ class Daemon(Service):
             self._sessions,
             _now,
             lambda: [Entry(each.uid, each.client_type, each.session_id) for each in self._sessions.everyone()],
-            lambda since: self._recovery.doubt(since),  # noqa: PLW0108 - which is made later
+            lambda: len(self._sessions),
+            self._doubt,
             broadcasts.put,
             lambda uid, uids: self._watch.blocked(uid, uids),  # noqa: PLW0108 - which is made later
+            self._name_is_taken,
             lease=self._config.presence.lease_seconds,
         )
+
+    def _doubt(self, since: int) -> None:
+        self._recovery.doubt(since)
+        self._watch.doubt()
+
+    def _name_is_taken(self) -> None:
+        if self.running:
+            self._give_up(
+                f"another node named {self._config.server.node} runs already with the same Redis: give each node a name"
+                " of its own, by [server] node or IMD_NODE",
+                BAD_CONFIGURATION,
+            )
 
     def _blocked(self, uid: int, uids: Collection[int]) -> None:
         self._watch.blocked(uid, uids)

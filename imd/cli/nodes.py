@@ -16,6 +16,7 @@ from twisted.internet.task import react
 from imd.cli.options import configured
 from imd.config import Config
 from imd.errors import ConfigError, StartError, UnavailableError
+from imd.presence.about import decode_about
 from imd.presence.cluster import ABOUT, PREFIX
 from imd.presence.leases import name
 from imd.presence.link import RedisLink
@@ -33,15 +34,16 @@ Ask = Callable[..., "Deferred[Any]"]
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One run of a node: how many users are online on it, and its lease.
+    """One run of a node: how many users are online on it, by how many sessions, and its lease.
 
     ``lag`` and ``lease_left`` are seconds, since the lease was last renewed and until it ends: both are None for a node
-    that has left. ``version`` is empty where the node has not told it, or not for a while.
+    that has left. ``version`` is empty and ``sessions`` None where the node has not told it, or not for a while.
     """
 
     node: str
     run: str
     users: int
+    sessions: int | None
     version: str
     lag: float | None
     lease_left: float | None
@@ -58,9 +60,10 @@ class Node:
 @click.option("--json", "is_json", is_flag=True, help="Print JSON.")
 @configured
 def nodes(config: Config, is_json: bool) -> None:
-    """List the nodes: the users online on each, its version, and how it keeps its lease.
+    """List the nodes: the users online on each, their sessions, its version, and how it keeps its lease.
 
-    LAG is how long ago a node has renewed its lease, which it does three times in [presence] lease_seconds.
+    SESSIONS is as of a few seconds ago. LAG is how long ago a node has renewed its lease, which it does three times in
+    [presence] lease_seconds.
     """
     address = redis_of(config.presence)
     if address is None:
@@ -84,7 +87,7 @@ async def look(ask: Ask, lease: float) -> list[Node]:
     found = []
     for incarnation, value in zip(leases[::2], leases[1::2], strict=True):
         users = await ask("SCARD", f"{PREFIX}:node:{incarnation.decode()}")
-        version = await ask("GET", f"{ABOUT}{incarnation.decode()}")
+        about = decode_about(await ask("GET", f"{ABOUT}{incarnation.decode()}"))
         ends = int(value.split(b" ")[1]) / 1000
         left = round(ends - now, 3) if ends else None
         found.append(
@@ -92,7 +95,8 @@ async def look(ask: Ask, lease: float) -> list[Node]:
                 node=name(incarnation),
                 run=incarnation.decode().rpartition(":")[2],
                 users=int(users),
-                version=(version or b"").decode(errors="replace"),
+                sessions=about.sessions,
+                version=about.version,
                 lag=None if left is None else round(lease - left, 3),
                 lease_left=left,
             )
@@ -124,9 +128,12 @@ def _table(found: Sequence[Node]) -> Table:
     table = Table(box=None)
     for heading in ("node", "run", "state", "version"):
         table.add_column(heading)
-    for heading in ("users", "lag", "lease left"):
+    for heading in ("users", "sessions", "lag", "lease left"):
         table.add_column(heading, justify="right")
     for node in found:
         lag, left = (f"{value:.1f} s" if value is not None else "" for value in (node.lag, node.lease_left))
-        table.add_row(node.node, node.run, node.state, node.version or "unknown", f"{node.users:,}", lag, left)
+        sessions = "unknown" if node.sessions is None else f"{node.sessions:,}"
+        table.add_row(
+            node.node, node.run, node.state, node.version or "unknown", f"{node.users:,}", sessions, lag, left
+        )
     return table

@@ -3,8 +3,9 @@
 from typing import Protocol
 
 from twisted.internet.interfaces import IReactorTime
-from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
+
+from imd.repeating import Repeating
 
 
 class Watched(Protocol):
@@ -32,17 +33,15 @@ class Wheel:
         self._tick = tick
         self._slots: dict[int, set[Watched]] = {}
         self._turned = int(clock.seconds() / tick)
-        self._loop = LoopingCall(self._turn)
-        self._loop.clock = clock
+        self._turns = Repeating(clock, tick, self._turn)
 
     def start(self) -> None:
         """Begin to turn."""
-        self._loop.start(self._tick, now=False)
+        self._turns.start()
 
     def stop(self) -> None:
         """Stop turning."""
-        if self._loop.running:
-            self._loop.stop()
+        self._turns.stop()
 
     def watch(self, watched: Watched) -> None:
         """Put ``watched`` on the wheel; again after its deadline has come nearer."""

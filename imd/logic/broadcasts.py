@@ -40,7 +40,14 @@ class Broadcasts:
         return self.storing + len(self._waiting) >= MAX_WAITING
 
     def put(self, push: Push) -> None:
-        """Push this to everybody but its sender, whose devices get copies."""
+        """Push this to everybody but its sender, whose devices get copies.
+
+        Who asks ``is_full`` before never has too many wait. Where other nodes send more, the oldest that has not begun
+        gives way: clients see the gap before the next one, and fetch it.
+        """
+        if len(self._waiting) >= MAX_WAITING:
+            self._log.warn("too many broadcasts are on their way: seq {seq} is not pushed", seq=self._waiting[1].seq_id)
+            del self._waiting[1]
         self._waiting.append(push)
         if len(self._waiting) == 1:  # after this turn, in which the batch it was stored with is told
             self._clock.callLater(0, self._begin)

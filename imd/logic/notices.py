@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
-from twisted.internet.task import LoopingCall, deferLater
+from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from imd.errors import BadRequestError, RefusedError, TooLargeError, UnavailableError
@@ -15,6 +15,7 @@ from imd.ports.delivery import IDelivery, ISession
 from imd.ports.notices import INoticeStore, Kept, NoticeAck
 from imd.ports.presence import IPresence
 from imd.ports.users import IUserStore
+from imd.repeating import Repeating
 from imd.wire.bodies import CleanPushCount, Empty, NoticeMsg, NoticeMsgAck, PullNotice, UserData
 from imd.wire.commands import Command
 
@@ -95,17 +96,15 @@ class Notices:
         self._keep_ms = keep_ms
         self._under_way = 0
         self._acks: dict[NoticeAck, None] = {}
-        self._loop = LoopingCall(self._step)
-        self._loop.clock = clock
+        self._steps = Repeating(clock, PURGE_SECONDS, self._purge)
 
     def start(self) -> None:
         """Begin to delete what has expired."""
-        self._loop.start(PURGE_SECONDS, now=False)
+        self._steps.start()
 
     def stop(self) -> None:
         """End."""
-        if self._loop.running:
-            self._loop.stop()
+        self._steps.stop()
 
     async def send(self, notice: NoticeMsg, uids: Sequence[int]) -> Sent:
         """Keep a notice for each of ``uids``, then push it; send_time is that of the commit.
@@ -211,12 +210,9 @@ class Notices:
         except Exception:
             self._log.failure("ACKs of notices could not be stored")
 
-    def _step(self) -> "Deferred[None]":
-        return Deferred.fromCoroutine(self._purge())
-
     async def _purge(self) -> None:
         try:
-            while self._loop.running and await self._store.expire_notices(self._now(), PURGE_STEP) == PURGE_STEP:
+            while self._steps.is_running and await self._store.expire_notices(self._now(), PURGE_STEP) == PURGE_STEP:
                 await deferLater(self._clock, PURGE_PAUSE)
         except UnavailableError:
             return

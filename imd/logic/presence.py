@@ -8,7 +8,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
-from imd.errors import BadRequestError, TooLargeError
+from imd.errors import BadRequestError, TooLargeError, UnavailableError
 from imd.logic.ids import check_uid
 from imd.ports.delivery import ISession
 from imd.ports.presence import IPresence
@@ -97,6 +97,11 @@ class PresenceWatch:
             if call is not None:
                 call.cancel()
         self._look_call = self._again_call = None
+
+    def doubt(self) -> None:
+        """Changes may have been missed: everybody who is watched is looked at again, so many at a time."""
+        for uid in self._watched:
+            self._change(uid)
 
     async def query(self, session: ISession, request: PresenceQuery) -> PresenceAck:
         """PRESENCE_QUERY: who of these is online now."""
@@ -204,8 +209,9 @@ class PresenceWatch:
         """Tell each session once what differs from what it was told."""
         try:
             read, found = await self._read(uids)
-        except Exception:
-            self._log.failure("presence could not be read; who watches is told later")
+        except Exception as error:
+            if not isinstance(error, UnavailableError):
+                self._log.failure("presence could not be read; who watches is told later")
             self._look_again(uids)
             return
         news: dict[ISession, list[bytes]] = {}

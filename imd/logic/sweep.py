@@ -3,15 +3,14 @@
 import math
 from collections.abc import Callable
 
-from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
-from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from imd.errors import UnavailableError
 from imd.logic.chat import Chat
 from imd.ports.delivery import IDelivery
 from imd.ports.messages import IMessageStore, Overdue, OverdueCursor
+from imd.repeating import Repeating
 
 ROUND_STEPS = 5
 """Steps in which everybody online is looked at once, as long as that stays within users_per_step."""
@@ -61,20 +60,15 @@ class Sweep:
         self._round: list[OverdueCursor] = []
         self._per_step = 1
         self._tried: dict[int, Attempts] = {}
-        self._loop = LoopingCall(self._step)
-        self._loop.clock = clock
+        self._steps = Repeating(clock, self._interval, self._look)
 
     def start(self) -> None:
         """Begin."""
-        self._loop.start(self._interval, now=False)
+        self._steps.start()
 
     def stop(self) -> None:
         """End."""
-        if self._loop.running:
-            self._loop.stop()
-
-    def _step(self) -> "Deferred[None]":
-        return Deferred.fromCoroutine(self._look())
+        self._steps.stop()
 
     async def _look(self) -> None:
         if not self._round:

@@ -50,6 +50,10 @@ class Leases:
             incarnation: name(incarnation) for incarnation in incarnations if self._ends.get(incarnation, 0.0) > now
         }
 
+    def holds(self, incarnation: bytes) -> bool:
+        """Return whether that node holds its lease, as far as is known here."""
+        return self._ends.get(incarnation, 0.0) > self._clock.seconds()
+
     def next_end(self) -> float:
         """Return in how many seconds the first lease of another node ends, if it isn't renewed."""
         ends = [end for incarnation, end in self._ends.items() if incarnation != self._own]

@@ -65,6 +65,10 @@ class RedisLink:
         """Hand what is published on ``channel`` to ``receive``; to be called before the start."""
         self._receivers[channel.encode()] = receive
 
+    def listen_anew(self, why: str) -> None:
+        """Give up the connection that listens, and make a new one."""
+        self._listener.drop(why)
+
     def watch(self, changed: Callable[[], None]) -> None:
         """Call ``changed`` whenever ``is_connected`` has changed; while it was false, anything may have been missed."""
         self._watchers.append(changed)

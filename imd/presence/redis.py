@@ -15,6 +15,7 @@ from imd.ports.presence import Entry, IPresence, Location
 from imd.presence import scripts
 from imd.presence.leases import Leases, name
 from imd.presence.link import RedisLink
+from imd.presence.rivals import Rivals
 from imd.redis.connection import away
 
 LOOK = 1000
@@ -28,6 +29,9 @@ PAUSE = 0.01
 
 SOON = 0.01
 """Seconds at least between two looks at the leases."""
+
+PROBE = 1.0
+"""How often another one of this node's name is asked for a sign of life."""
 
 
 class Held(NamedTuple):
@@ -76,6 +80,7 @@ class RedisPresence:
         # Channels are the same for all databases of a server, keys are not.
         self._channel = f"{prefix}:{link.database}:presence"
         self._leases = Leases(clock, self._own)
+        self._rivals = Rivals(self._own)
         self.others: frozenset[str] = frozenset()
         self._number = 0
         self._timer: IDelayedCall | None = None
@@ -87,8 +92,14 @@ class RedisPresence:
         self._news_call: IDelayedCall | None = None
         self._tell: Callable[[int], None] = lambda _: None
         self._doubters: list[Callable[[str], None]] = []
+        self._taken: Callable[[], None] = lambda: None
         link.watch(self._link_changed)
         link.subscribe(self._channel, self._hear)
+
+    @property
+    def counts(self) -> bool:
+        """Whether the other nodes take this one for alive, as far as it knows: a lease that it let end is lost."""
+        return self.is_connected and self._leases.holds(self._own)
 
     async def stop(self) -> None:
         """Give the lease up: what is still here doesn't count any more, and other nodes sweep it."""
@@ -186,6 +197,10 @@ class RedisPresence:
         """Call ``callback`` whenever something may have been missed."""
         self._doubters.append(callback)
 
+    def on_taken(self, callback: Callable[[], None]) -> None:
+        """Call ``callback`` once another node of this name, which was there before, is known to live."""
+        self._taken = callback
+
     # What is asked of Redis
 
     def _script(self, script: str, *args: str | bytes | int) -> "Deferred[Any]":
@@ -282,6 +297,9 @@ class RedisPresence:
             self._leases.forget_gone()
             await self._renew()
             pause = min(pause, max(SOON, self._leases.next_end()))
+            if self._rivals:
+                pause = min(pause, PROBE)
+                await self._link.call("PUBLISH", self._channel, b"came " + self._own)  # who hears it renews
         except UnavailableError as error:
             if self._link.is_connected and self.is_connected:
                 self.is_connected = False
@@ -300,10 +318,13 @@ class RedisPresence:
         reply = await self._script(scripts.RENEW, number, self._lease_ms, self._channel)
         if reply is None or number != self._number or self._is_stopped:
             raise away()
-        is_held, *leases = reply
+        is_held, at, *leases = reply
         left = dict(zip(leases[::2], leases[1::2], strict=True))
         alive = {name(incarnation) for incarnation, milliseconds in left.items() if milliseconds > 0}
         self.others = frozenset(alive - {name(self._own)})
+        self._look_for_rivals(
+            is_held, {each: at + milliseconds for each, milliseconds in left.items() if milliseconds > 0}
+        )
         reasons = [f"the lease of node {name(ended)} has ended" for ended in self._leases.learn(left)]
         for incarnation, milliseconds in left.items():
             if milliseconds <= 0 and incarnation not in self._sweeping:
@@ -317,6 +338,13 @@ class RedisPresence:
             reasons.append("the lease of this node was lost")
         if reasons:
             self._doubt("; ".join(reasons))
+
+    def _look_for_rivals(self, is_held: int, ends: Mapping[bytes, int]) -> None:
+        if not is_held:
+            self._rivals.meet(ends)
+        elif self._rivals.see(ends):
+            self._rivals = Rivals(self._own)  # it is told once
+            self._taken()
 
     async def _sweep(self, incarnation: bytes) -> None:
         try:
@@ -365,7 +393,8 @@ class RedisPresence:
         self._news.update(dict.fromkeys(uids))  # told once the link is back
 
     def _hear(self, message: bytes) -> None:
-        what, incarnation, *uids = message.split(b" ")
+        what, _, rest = message.partition(b" ")
+        incarnation, *uids = rest.split(b" ")
         if incarnation == self._own:
             return
         if what == b"changed":

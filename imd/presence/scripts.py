@@ -61,7 +61,8 @@ end
 RENEW = (
     _COMMON
     + """
--- incarnation, link, lease in ms, channel. Returns whether the lease was held, and each incarnation with the ms it has.
+-- incarnation, link, lease in ms, channel. Returns whether the lease was held, the time (ms), and each incarnation with
+-- the ms it has.
 local node, link, channel = ARGV[1], ARGV[2], ARGV[4]
 local was, at = redis.call('HGET', nodes, node), now()
 if was and tonumber(string.match(was, '^%d+')) > tonumber(link) then return false end
@@ -71,7 +72,7 @@ if redis.call('EXISTS', online) == 0 and redis.call('EXISTS', prefix .. 'node:' 
 end
 redis.call('HSET', nodes, node, string.format('%s %.0f', link, at + tonumber(ARGV[3])))
 if not is_held then redis.call('PUBLISH', channel, 'came ' .. node) end
-local found = {is_held and 1 or 0}
+local found = {is_held and 1 or 0, at}
 local leases = redis.call('HGETALL', nodes)
 for i = 1, #leases, 2 do
     found[#found + 1] = leases[i]

@@ -4,12 +4,12 @@ from collections.abc import Collection, Sequence
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
-from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from imd.errors import UnavailableError
 from imd.ports.upstream import IUpstreamQueue, IUpstreamStore
 from imd.queues.relay import Relay
+from imd.repeating import Repeating
 
 RENEWALS = 3
 """How often a lease is renewed while it lasts."""
@@ -42,9 +42,8 @@ class Relays:
         self._queues = [queue for _, queue in relays]
         self._node = node
         self._lease = lease
-        self._renewals = LoopingCall(self._renew)
-        self._polls = LoopingCall(self._poll)
-        self._renewals.clock = self._polls.clock = clock
+        self._renewals = Repeating(clock, lease / RENEWALS, self._renew)
+        self._polls = Repeating(clock, POLL_SECONDS, self._poll)
 
     def start(self) -> None:
         """Begin, where there are destinations."""
@@ -52,8 +51,9 @@ class Relays:
             return
         for queue in self._queues:
             queue.start()
-        self._renewals.start(self._lease / RENEWALS)
-        self._polls.start(POLL_SECONDS, now=False)
+        self._renewals.start()
+        self._polls.start()
+        Deferred.fromCoroutine(self._renew())
 
     def wake(self, destinations: Collection[str]) -> None:
         """Look at once for reports to these."""
@@ -64,9 +64,8 @@ class Relays:
         """Finish within so long what is under way, and give the leases back; the store has to be there still."""
         if not self._relays:
             return
-        for loop in (self._renewals, self._polls):
-            if loop.running:
-                loop.stop()
+        self._renewals.stop()
+        self._polls.stop()
         stopping = [Deferred.fromCoroutine(relay.stop(seconds)) for relay in self._relays.values()]
         for stopped in stopping:
             await stopped
@@ -81,20 +80,14 @@ class Relays:
         for relay in self._relays.values():
             relay.wake()
 
-    def _renew(self) -> "Deferred[None]":
-        return Deferred.fromCoroutine(self._ask())
-
-    async def _ask(self) -> None:
+    async def _renew(self) -> None:
         until = self._clock.seconds() + self._lease
         try:
             mine = await self._store.lease(tuple(self._relays), self._node, self._lease)
         except UnavailableError:
             return  # what is held ends by itself
-        except Exception:
-            self._log.failure("the leases of destinations could not be renewed; trying again")
-            return
         for destination, relay in self._relays.items():
-            if destination in mine and self._renewals.running:
+            if destination in mine and self._renewals.is_running:
                 relay.lead(until)
             else:
                 relay.follow()

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any
 
 import hiredis
@@ -9,13 +10,14 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.defer import TimeoutError as DeferredTimeoutError
 from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint
 from twisted.internet.protocol import Factory, connectionDone
-from twisted.internet.task import LoopingCall, deferLater
+from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from txredisapi import BaseRedisProtocol, RedisError, RedisProtocol, ResponseError, SubscriberProtocol
 
 from imd.errors import UnavailableError
 from imd.redis.address import RedisAddress
+from imd.repeating import Repeating
 
 _FIRST_RETRY = 0.05
 """Seconds until the first attempt to connect again; each further one waits twice as long."""
@@ -117,6 +119,12 @@ class Connection:
             protocol.transport.loseConnection()
             await lost.addTimeout(self._timeout, self._clock, lambda *_: _abort(protocol))
 
+    def drop(self, why: str) -> None:
+        """End the connection, where there is one; it is made again."""
+        if self.protocol is not None:
+            self.protocol.lost_because = why
+            _abort(self.protocol)
+
     def reply(self, protocol: Any, sent: "Deferred[Any]") -> "Deferred[Any]":
         """Return the reply to what was sent; that it does not come ends the connection. Fails with UnavailableError."""
         return sent.addTimeout(self._timeout, self._clock).addErrback(self._refused, protocol)
@@ -169,9 +177,8 @@ class Connection:
         return True, self._tell(protocol.lost_because)
 
     async def _use(self, protocol: Any, lost: "Deferred[Any]") -> None:
-        pings = LoopingCall(self._ask, protocol)
-        pings.clock = self._clock
-        pings.start(self._ping, now=False)
+        pings = Repeating(self._clock, self._ping, partial(self._ask, protocol))
+        pings.start()
         self.protocol = protocol
         try:
             self._changed()

@@ -44,10 +44,13 @@ _WHOLE = (psycopg2.OperationalError, psycopg2.InterfaceError, psycopg2.InternalE
 _WIRE, _PREPARED = "wire", "prepared"
 """What is noted of a connection."""
 
+_TIMES = 10
+"""A statement is planned again when it is used so many times as often as when it was planned last."""
+
 _SESSION = {
     "synchronous_commit": "on",  # a commit returns when its log is on the disk
     "default_transaction_isolation": "read\\ committed",
-    # Every query here is for few rows by their key. So it is planned once, and no statistics can change its mind.
+    # Every query here is for few rows by their key. So it is planned for any of them, and no other way is looked at.
     "plan_cache_mode": "force_generic_plan",
     "enable_seqscan": "off",
     "enable_hashjoin": "off",
@@ -193,7 +196,7 @@ def _engine(url: URL, connections: int, timeout: float, **settings: Any) -> Engi
     def connected(connection: Any, record: Any) -> None:
         register_type(_BYTES, connection)
         record.info[_WIRE] = Wire(socket.socket(fileno=os.dup(connection.fileno())))
-        record.info[_PREPARED] = {}
+        record.info[_PREPARED] = _Prepared()
 
     @event.listens_for(engine, "close")
     def closed(_connection: object, record: Any) -> None:
@@ -201,7 +204,7 @@ def _engine(url: URL, connections: int, timeout: float, **settings: Any) -> Engi
 
     @event.listens_for(engine, "do_execute")
     def execute(cursor: Any, statement: str, parameters: Any, context: Any) -> bool:
-        """Prepare what is written by hand, once for each connection; hand COPY what it reads."""
+        """Prepare what is written by hand; hand COPY what it reads."""
         if statement.startswith("COPY "):
             cursor.copy_expert(statement, parameters[0], _COPY_CHUNK)
             return True
@@ -210,18 +213,36 @@ def _engine(url: URL, connections: int, timeout: float, **settings: Any) -> Engi
         if context.compiled is not None or not parameters:
             cursor.execute(statement, parameters)
             return True
-        prepared = context.root_connection.connection.info[_PREPARED]
-        name = prepared.get(statement)
-        if name is None:
-            name = f"imd_{len(prepared)}"
-            numbers = itertools.count(1)
-            text = re.sub("%[%s]", lambda sign: "%" if sign[0] == "%%" else f"${next(numbers)}", statement)
-            cursor.execute(f"PREPARE {name} AS {text}")
-            prepared[statement] = name
+        name = context.root_connection.connection.info[_PREPARED].name(cursor, statement)
         cursor.execute(f"EXECUTE {name} ({', '.join(['%s'] * len(parameters))})", parameters)
         return True
 
     return engine
+
+
+class _Prepared:
+    """The statements that were prepared on one connection."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[str, Iterator[int], int]] = {}
+        self._numbers = itertools.count()
+
+    def name(self, cursor: Any, statement: str) -> str:
+        """Return what a statement is called that is about to be executed.
+
+        It is planned when it is new, and again when it is used ten times as often as then: on an empty table one index
+        seems as good as another, and else the server would keep to its choice until it next analyzes the table.
+        """
+        name, uses, planned_at = self._known.get(statement, ("", itertools.count(1), 1))
+        if next(uses) == planned_at:
+            outdated, name = name, f"imd_{next(self._numbers)}"
+            numbers = itertools.count(1)
+            text = re.sub("%[%s]", lambda sign: "%" if sign[0] == "%%" else f"${next(numbers)}", statement)
+            cursor.execute(f"PREPARE {name} AS {text}")
+            self._known[statement] = name, uses, planned_at * _TIMES
+            if outdated:
+                cursor.execute(f"DEALLOCATE {outdated}")
+        return name
 
 
 def _wire(connection: Connection) -> Wire:

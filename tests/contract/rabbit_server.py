@@ -13,7 +13,7 @@ import pika
 import pytest
 from pika.exceptions import AMQPError
 
-from .redis_server import free_port
+from imd.cli.bench.daemon import free_port
 
 WITHIN = 60.0
 """Seconds in which it has started."""

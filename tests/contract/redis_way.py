@@ -24,6 +24,10 @@ class Way:
     def url(self) -> str:
         return f"redis://127.0.0.1:{self._number}"
 
+    @property
+    def is_open(self) -> bool:
+        return self._port is not None
+
     async def open(self) -> None:
         factory = ProxyFactory("127.0.0.1", self._redis.port)
         factory.noisy = False
@@ -31,6 +35,13 @@ class Way:
 
         def remember(address: Any) -> Any:
             protocol = build(address)
+            protocol.hears, pass_on = False, protocol.dataReceived
+
+            def pass_and_look(data: bytes) -> None:
+                protocol.hears = protocol.hears or b"SUBSCRIBE" in data
+                pass_on(data)
+
+            protocol.dataReceived = pass_and_look
             self._open.append(protocol)
             return protocol
 
@@ -41,8 +52,16 @@ class Way:
         self._port = await endpoint.listen(factory)
         self._number = self._port.getHost().port
 
+    def deafen(self) -> None:
+        """Let nothing that Redis says come to who listens now, whose connections stay open."""
+        for protocol in self._open:
+            if protocol.hears:
+                protocol.peer.dataReceived = lambda _: None
+
     async def close(self) -> None:
-        await self._port.stopListening()
+        if self.is_open:
+            port, self._port = self._port, None
+            await port.stopListening()
         for protocol in self._open:
             protocol.transport.loseConnection()
         self._open.clear()

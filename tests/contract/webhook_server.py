@@ -11,7 +11,7 @@ from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from .redis_server import free_port
+from imd.cli.bench.daemon import free_port
 
 SECRET = "0b7f6c1d94e2438aa5d1c3f09e8b7265"
 

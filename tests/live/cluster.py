@@ -1,17 +1,22 @@
 """Two nodes over one PostgreSQL and one Redis."""
 
 import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from pathlib import Path
+from typing import Any
 
-from imd.client.errors import ClientError
+from pytest_twisted import blockon
+from twisted.internet.defer import Deferred
+
+from imd.client.errors import ClientError, ResultError
 from imd.storage.open import upgrade
 from imd.wire.bodies import ImMsg
 from imd.wire.enums import MsgType
 from tests.contract.postgres_server import PostgresServer
 from tests.contract.redis_server import RedisServer
+from tests.contract.redis_way import Way
 
-from .daemon import Daemon
+from .daemon import STARTS_WITHIN, Daemon, free_port
 from .device import MAC, Device, eventually, new_id
 
 PROBES = (1, 2)
@@ -19,7 +24,10 @@ PROBES = (1, 2)
 
 
 class Cluster:
-    """The nodes ``one`` and ``two``, their database and their Redis; ``variables`` and ``config`` are of both nodes."""
+    """The nodes ``one`` and ``two``, their database and their Redis; ``variables`` and ``config`` are of both nodes.
+
+    Each node has a way to Redis of its own in ``ways``, which can be cut.
+    """
 
     def __init__(self, folder: Path, variables: Mapping[str, str], config: str = "") -> None:
         self._config = config
@@ -36,20 +44,29 @@ class Cluster:
             "IMD_SSO_SECRET_FILE": str(secret),
             **variables,
         }
-        self.one, self.two = self.nodes = [self.node("n1"), self.node("n2")]
+        self.ways = {name: Way(self.redis, free_port()) for name in ("n1", "n2")}
+        self.one, self.two = self.nodes = [
+            self.node(name, IMD_PRESENCE_URL=f"{way.url}/1") for name, way in self.ways.items()
+        ]
 
     def __enter__(self) -> "Cluster":
         self.postgres.__enter__()
         self.redis.__enter__()
         upgrade(self.postgres.url(), "")
+        for way in self.ways.values():
+            _wait_for(way.open())
         for node in self.nodes:
-            node.start()
+            node.launch()
+        for node in self.nodes:
+            node.await_notice("READY=1", STARTS_WITHIN)
         return self
 
     def __exit__(self, *_: object) -> None:
         try:
             for node in self.nodes:
                 node.close()
+            for way in self.ways.values():
+                _wait_for(way.close())
         finally:
             self.redis.__exit__()
             self.postgres.__exit__()
@@ -64,6 +81,21 @@ class Cluster:
         await reach_each_other(self.one, self.two)
         return self
 
+    def heal(self) -> None:
+        """Let everything run again that a test which failed has left paused, cut or dead."""
+        for server in (self.postgres, self.redis):
+            server.resume()
+            if not server.is_running:
+                server.start()
+        for way in self.ways.values():
+            if not way.is_open:
+                _wait_for(way.open())
+        for node in self.nodes:
+            if node.is_running:
+                node.resume()
+            else:
+                node.start()
+
     def has_nothing_for(self, *uids: int) -> Callable[[], Awaitable[bool]]:
         """Return what tells whether everything has reached these users."""
         listed = ", ".join(map(str, uids))
@@ -72,6 +104,10 @@ class Cluster:
             return self.postgres.ask(f"SELECT count(*) FROM x_inbox WHERE uid IN ({listed})") == [(0,)]
 
         return is_so
+
+
+def _wait_for(work: Coroutine[Any, Any, None]) -> None:
+    blockon(Deferred.fromCoroutine(work))
 
 
 async def reach_each_other(*nodes: Daemon) -> None:
@@ -92,7 +128,10 @@ class _Reach:
 
     async def is_there(self) -> bool:
         passing = ImMsg(msg_id=new_id(), msg_type=MsgType.PASSTHROUGH, receiver_id=self._other.uid)
-        await self._probe.request(passing)
+        try:
+            await self._probe.request(passing)
+        except ResultError:  # the store is away still
+            return False
         return not await self._other.heard_all()
 
 

@@ -52,6 +52,12 @@ class Daemon:
 
     def start(self) -> "Daemon":
         """Start, and return once it accepts connections."""
+        self.launch()
+        self.await_notice("READY=1", STARTS_WITHIN)
+        return self
+
+    def launch(self) -> None:
+        """Start, without waiting for it."""
         arguments = ["--pidfile=", "-n", "imd", "--config", str(self.config), "--data", str(self.data)]
         arguments += ["--listen", self._endpoint.format(port=self.port)]
         name = "@" + self._notify.getsockname()[1:].decode()
@@ -63,8 +69,6 @@ class Daemon:
                 stdout=log,
                 stderr=log,
             )
-        self.await_notice("READY=1", STARTS_WITHIN)
-        return self
 
     def await_notice(self, state: str, within: float) -> None:
         """Wait until the daemon has told its service manager ``state``."""
@@ -105,6 +109,14 @@ class Daemon:
         assert self._process is not None
         self._process.kill()
         self._process.wait(STOPS_WITHIN)
+
+    def pause(self) -> None:
+        """Let it stand still, as on a machine that has no time for it."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on."""
+        os.kill(self.pid, signal.SIGCONT)
 
     def wait(self) -> int:
         """Return its exit code, once it has ended."""

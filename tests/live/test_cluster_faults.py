@@ -10,13 +10,11 @@ from imd.client.errors import ResultError
 from imd.wire.bodies import Heartbeat, PresenceQuery, PresenceSubscribe, UserPresence
 from imd.wire.commands import Command
 from imd.wire.results import KickReason, Result
-from tests.contract.redis_way import Way
+from imd.wire.single import single_group_id
 
-from .cluster import Cluster, reach_each_other
+from .cluster import Cluster
 from .conftest import LogIn, LogInBoth, NewUid
-from .daemon import free_port
 from .device import ANDROID, LINUX, MAC, Device, eventually, message, reactor, refusal, until
-from .test_crash import Speaker, acked
 
 SETTINGS = {"IMD_PRESENCE_LEASE_SECONDS": "2", "IMD_DELIVERY_SWEEP_SECONDS": "60", "IMD_STORAGE_TIMEOUT_SECONDS": "2"}
 """The lease is short, and the sweep is not what brings anything here."""
@@ -98,39 +96,6 @@ async def test_users_of_a_killed_node_come_back_on_the_other_one_and_miss_nothin
         assert list(gone.users) == [UserPresence(uid=carol.uid)]
         asked = await alice.request(PresenceQuery(uids=[bob.uid, carol.uid]))
         assert list(asked.users) == [UserPresence(uid=bob.uid, client_types=[LINUX]), UserPresence(uid=carol.uid)]
-    finally:
-        cluster.two.start()
-
-
-@ensureDeferred
-async def test_kill_9_of_a_node_under_load_loses_no_acked_message_and_doubles_none(
-    cluster: Cluster, log_in: LogIn, new_uid: NewUid
-) -> None:
-    uids, offline = [new_uid() for _ in range(4)], [new_uid() for _ in range(4)]
-    nodes = [cluster.one, cluster.two, cluster.one, cluster.two]
-    devices = {uid: await log_in(node, uid) for uid, node in zip(uids, nodes, strict=True)}
-    group = await devices[uids[0]].make_group("everybody", *uids[1:], *offline)
-    speakers = [Speaker(uid, to=to) for uid, to in zip(uids, offline, strict=True)]
-    speakers += [Speaker(uid, group=group) for uid in uids]
-    rounds = [Deferred.fromCoroutine(speaker.speak(devices[speaker.uid])) for speaker in speakers]
-    await until(lambda: acked(speakers) > 500)
-    cluster.two.kill()
-    try:
-        before = acked(speakers)
-        await until(lambda: acked(speakers) > before + 200)
-        for uid in uids:
-            devices[uid].connection.drop("the test has seen enough")
-        await gatherResults(rounds)
-        devices = {uid: await log_in(cluster.one, uid) for uid in uids}
-        for speaker in speakers:
-            await speaker.speak(devices[speaker.uid], only_again=True)
-        for speaker in speakers:
-            conversation = speaker.conversation or f"{speaker.uid}_{speaker.receiver}"
-            stored = await devices[speaker.uid].history(conversation)
-            mine = {each.msg_id: each.seq_id for each in stored if each.sender_id == speaker.uid and each.msg_type == 1}
-            assert [each.seq_id for each in stored] == list(range(1, len(stored) + 1))
-            assert sorted(mine) == sorted(speaker.said)
-            assert mine == speaker.acked
     finally:
         cluster.two.start()
 
@@ -235,16 +200,12 @@ async def test_without_redis_chat_goes_on_and_what_is_for_the_other_node_comes_l
 async def test_who_logged_in_elsewhere_while_a_node_was_cut_from_redis_is_kicked_there(
     cluster: Cluster, log_in: LogIn, new_uid: NewUid
 ) -> None:
-    way = Way(cluster.redis, free_port())
-    await way.open()
-    cut = cluster.node("n3", IMD_PRESENCE_URL=f"{way.url}/1").start()
+    cut, way = cluster.two, cluster.ways["n2"]
+    alice, uid = await log_in(cluster.one, new_uid()), new_uid()
+    bob, carol, dave = await log_in(cut, uid), await log_in(cut, new_uid()), await log_in(cut, new_uid())
+    await hear_all(bob, *await say_many(alice, uid, 1))
+    await way.close()
     try:
-        await reach_each_other(cluster.one, cut)
-        alice, uid = await log_in(cluster.one, new_uid()), new_uid()
-        await alice.request(PresenceSubscribe(uids=[uid]))
-        bob, carol, dave = await log_in(cut, uid), await log_in(cut, new_uid()), await log_in(cut, new_uid())
-        await hear_all(bob, *await say_many(alice, uid, 1))
-        await way.close()
         to_carol = await say_many(alice, carol.uid, 5)
         from_carol = await say_many(carol, alice.uid, 5)
         await hear_all(dave, *await say_many(bob, dave.uid, 5))
@@ -252,19 +213,36 @@ async def test_who_logged_in_elsewhere_while_a_node_was_cut_from_redis_is_kicked
         back = await log_in(cluster.one, uid)
         await hear_all(back, *await say_many(alice, uid, 5))
         assert not bob.closed.called
-        await way.open()
-        assert (await bob.told(Command.USER_KICK)).reason == KickReason.REPLACED
-        await hear_all(carol, *to_carol)
-        await hear_all(alice, *from_carol)
-        await hear_all(back, *await say_many(alice, uid, 5))
-        for device, end in ((back, 11), (carol, 10)):
-            uids = sorted((alice.uid, device.uid))
-            await is_stored_once(device, f"{uids[0]}_{uids[1]}", end)
-        asked = await alice.request(PresenceQuery(uids=[uid, carol.uid]))
-        assert [list(user.client_types) for user in asked.users] == [[LINUX], [LINUX]]
     finally:
-        cut.close()
-        await way.close()
+        await way.open()
+    assert (await bob.told(Command.USER_KICK)).reason == KickReason.REPLACED
+    await hear_all(carol, *to_carol)
+    await hear_all(alice, *from_carol)
+    await hear_all(back, *await say_many(alice, uid, 5))
+    for device, end in ((back, 11), (carol, 10)):
+        await is_stored_once(device, single_group_id(alice.uid, device.uid), end)
+    asked = await alice.request(PresenceQuery(uids=[uid, carol.uid]))
+    assert [list(user.client_types) for user in asked.users] == [[LINUX], [LINUX]]
+
+
+@ensureDeferred
+async def test_who_came_and_went_while_a_node_was_cut_from_redis_is_told_there_to_who_watches(
+    cluster: Cluster, log_in: LogIn, new_uid: NewUid
+) -> None:
+    comes, goes, stays = new_uid(), await log_in(cluster.one, new_uid()), await log_in(cluster.one, new_uid())
+    alice = await log_in(cluster.two, new_uid())
+    await alice.request(PresenceSubscribe(uids=[comes, goes.uid, stays.uid]))
+    await cluster.ways["n2"].close()
+    try:
+        await goes.leave()
+        await log_in(cluster.one, comes)
+    finally:
+        await cluster.ways["n2"].open()
+    told = {}
+    while len(told) < 2:
+        for user in (await alice.told(Command.PRESENCE_NOTICE)).users:
+            told[user.uid] = list(user.client_types)
+    assert told == {comes: [LINUX], goes.uid: []}
 
 
 # PostgreSQL.

@@ -28,8 +28,12 @@ class Limit:
 
     def met(self, outcome: Outcome) -> bool:
         """Tell whether the outcome keeps to it."""
-        value = outcome.figures()[self.figure]
+        value = outcome.figures().get(self.figure)
         return value is not None and value <= self.at_most
+
+    def is_open(self, outcome: Outcome) -> bool:
+        """Tell whether the outcome has no such figure, since it could not be measured."""
+        return self.figure not in outcome.figures()
 
 
 def table(seconds: float) -> dict[Work, tuple[Limit, ...]]:
@@ -54,13 +58,31 @@ def table(seconds: float) -> dict[Work, tuple[Limit, ...]]:
     }
 
 
+def cluster_table(seconds: float) -> dict[Work, tuple[Limit, ...]]:
+    """Return the works on several nodes, in the order they are reported, with limits; each lasts about ``seconds``.
+
+    They hold for CPU, however many cores there are.
+    """
+    pace = Pace(seconds)
+    return {
+        Pairs(pace): (_of("nodes", 60), _of("PostgreSQL", 35), _of("Redis", 10)),
+        Group(pace, window=4): (_of("nodes", 25),),
+    }
+
+
 def limits_of(outcome: Outcome) -> tuple[Limit, ...]:
     """Return what is asked of a work with these parameters, nothing where the table doesn't have it."""
-    return next((limits for work, limits in table(0).items() if work.label == outcome.work), ())
+    asked = table(0) if outcome.nodes == 1 else cluster_table(0)
+    return next((limits for work, limits in asked.items() if work.label == outcome.work), ())
 
 
 def _server(microseconds: float) -> Limit:
     return Limit("server_us", microseconds, "µs")
+
+
+def _of(whose: str, microseconds: float) -> Limit:
+    figure = "server_us" if whose == "nodes" else f"{whose.lower()}_us"
+    return Limit(figure, microseconds, f"µs {whose}")
 
 
 def _server_ms(milliseconds: float) -> Limit:

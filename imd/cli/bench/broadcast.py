@@ -87,7 +87,7 @@ class Broadcast:
         whole = self.users + self.pace.warm_seconds + self.pace.seconds
         broadcasts = Broadcasts()
         with Loop(target) as loop:
-            chat = Chat(loop, target.pid)
+            chat = Chat(loop, target)
             new_id = ordered_ids(loop.rng)
             pairs = [Pair(number, first_pair + 2 * number, array("d")) for number in range(self.pairs)]
 
@@ -113,7 +113,7 @@ class Broadcast:
                 "delivery",
                 deliveries,
                 used,
-                resident_bytes(target.pid),
+                resident_bytes(target),
                 latency=spread(during(spans, ((pair.stream.times, pair.latencies) for pair in pairs))),
                 repeats=chat.repeats(),
                 also={"broadcasts": len(spans), **counted(pairs)},

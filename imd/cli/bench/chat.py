@@ -7,7 +7,7 @@ from math import inf
 from time import monotonic
 
 from imd.cli.bench.ledger import Delivery, Stream
-from imd.cli.bench.load import Connection, Loop, complaint, push_ack
+from imd.cli.bench.load import Connection, Loop, Target, complaint, push_ack
 from imd.cli.bench.outcome import Progress
 from imd.cli.bench.server import Meter, Usage
 from imd.wire.bodies import ImMsg, ImMsgAck
@@ -166,12 +166,12 @@ class Chat:
     ``latencies`` takes the seconds from sending to receipt of all that is measured.
     """
 
-    def __init__(self, loop: Loop, pid: int) -> None:
+    def __init__(self, loop: Loop, target: Target) -> None:
         self.quota = Quota(0)
         self.senders: list[Sender] = []
         self.latencies: array[float] = array("d")
         self._loop = loop
-        self._pid = pid
+        self._target = target
         self._scheduled = 0
 
     def drive(self, pace: Pace, progress: Progress) -> tuple[Usage, int]:
@@ -187,7 +187,7 @@ class Chat:
         if not pace.count:
             self._send(pace, begin, pace.warm_seconds, progress)
             del self.latencies[:]
-        meter, delivered_before = Meter(self._pid), self._delivered()
+        meter, delivered_before = Meter(self._target), self._delivered()
         self._send(pace, begin, inf if pace.count else pace.warm_seconds + pace.seconds, progress)
         self.quota.left = 0
         self._await_the_last()

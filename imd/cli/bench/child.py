@@ -4,6 +4,7 @@ import gc
 import signal
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from time import monotonic
@@ -43,7 +44,7 @@ def _child(work: Work, target: Target, results: "Connection[object, object]") ->
     gc.disable()  # nothing per message is cyclic, and a collection would show in the latencies
     with suppress(BrokenPipeError):
         try:
-            results.send(work.run(target, _seldom(results.send)))
+            results.send(replace(work.run(target, _seldom(results.send)), nodes=len(target.nodes)))
         except LoadError as error:
             results.send(error)
 

@@ -11,9 +11,10 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from imd.cli.bench.asked import table
+from imd.cli.bench.asked import cluster_table, table
 from imd.cli.bench.broadcast import Broadcast
 from imd.cli.bench.chat import Pace
+from imd.cli.bench.cluster import OwnCluster
 from imd.cli.bench.crash import Crash
 from imd.cli.bench.drain import Drain
 from imd.cli.bench.group import Group
@@ -22,16 +23,19 @@ from imd.cli.bench.listing import Listing
 from imd.cli.bench.logins import Logins
 from imd.cli.bench.outcome import Work
 from imd.cli.bench.pairs import Pairs
-from imd.cli.bench.run import run_and_tell, stored_messages, tell_breaches
+from imd.cli.bench.run import leave_in_order, run_and_tell, stored_messages, tell_breaches
 from imd.cli.bench.server import find_pid
+from imd.cli.bench.target import target_of
 from imd.cli.options import configured
 from imd.config import Config
 
 _COUNT = click.IntRange(min=1)
 _SECONDS = click.FloatRange(min=0, min_open=True)
+_FILL = 500_000
 _FILL_PAIRS = 100
 _FILL_WINDOW = 16
 
+_draw = random.SystemRandom().randrange
 _seconds = click.option("--seconds", type=_SECONDS, default=10.0, show_default=True, help="How long to measure.")
 
 
@@ -39,22 +43,46 @@ def _measured(works: Callable[..., list[Work]]) -> Callable[..., None]:
     """Turn what makes works of its options and the Config into a command that runs them."""
 
     @click.option("--server", metavar="ENDPOINT", help="Where to connect.  [default: where the daemon listens]")
+    @click.option("--cluster", is_flag=True, help="Start two nodes, a PostgreSQL and a Redis for it, and load these.")
+    @click.option(
+        "--as-configured",
+        is_flag=True,
+        help="With --cluster: start no PostgreSQL and no Redis, but use those of [storage] url and [presence] url"
+        " (IMD_STORAGE_URL, IMD_PRESENCE_URL), which count for nothing otherwise.",
+    )
     @click.option("--json", is_flag=True, help="Print one JSON object.")
     @configured
     @functools.wraps(works)
-    def command(config: Config, /, server: str | None, json: bool, **parameters: Any) -> None:
-        if chosen := works(config, **parameters):
-            run_and_tell(config, server, chosen, json)
+    def command(
+        config: Config, /, server: str | None, cluster: bool, as_configured: bool, json: bool, **parameters: Any
+    ) -> None:
+        if server and cluster:
+            raise click.UsageError("--cluster starts what it loads: there is no --server to name.")
+        if as_configured and not cluster:
+            raise click.UsageError("--as-configured belongs to --cluster.")
+        chosen = works(config, **parameters)
+        if not chosen:
+            return
+        leave_in_order()
+        if not cluster:
+            run_and_tell(lambda: target_of(config, server, _draw), chosen, json)
+            return
+        with OwnCluster(config if as_configured else None, _draw) as own:
+            for line in own.told():
+                click.echo(line, err=json)
+            run_and_tell(own.target, chosen, json)
 
     return command
 
 
 @click.group(invoke_without_command=True)
 @_seconds
-@click.option("--fill", type=click.IntRange(min=0), default=500_000, show_default=True, help="Messages stored before.")
+@click.option(
+    "--fill", type=click.IntRange(min=0), help="Messages stored before.  [default: 500,000; none with --cluster]"
+)
 @_measured
-def bench(config: Config, seconds: float, fill: int) -> list[Work]:
-    """Load the running daemon, count every message, and measure.
+def bench(config: Config, seconds: float, fill: int | None) -> list[Work]:
+    """Load the running daemon, or with --cluster two nodes started for it; count every message, and measure.
 
     Without a COMMAND all that is asked of imd is measured; the options before a COMMAND are for that alone.
     """
@@ -64,11 +92,13 @@ def bench(config: Config, seconds: float, fill: int) -> list[Work]:
         if given:
             raise click.UsageError(f"Options come after the command: imctl bench {context.invoked_subcommand} …")
         return []
+    if context.params["cluster"]:
+        return [*([_fill(fill)] if fill else []), *cluster_table(seconds)]
     find_pid(config.data)
     works: list[Work] = list(table(seconds))
     # Memory that other works have left free would hide what connections take.
     works.sort(key=lambda work: not isinstance(work, Idle))
-    if (missing := fill - stored_messages(config.database)) > 0:
+    if (missing := (_FILL if fill is None else fill) - stored_messages(config.database)) > 0:
         works.insert(1, _fill(missing))
     return works
 

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from imd.cli.bench.load import LoadError
@@ -17,13 +18,18 @@ _LOG_LINES = 10
 
 
 class OwnDaemon:
-    """Runs ``twistd imd`` on data in ``folder``, with its defaults and a free port of the loopback."""
+    """Runs ``twistd imd`` on data in ``folder`` and a free port of the loopback.
 
-    def __init__(self, folder: Path) -> None:
+    ``variables`` are its IMD_* settings; what they don't say has its default.
+    """
+
+    def __init__(self, folder: Path, variables: Mapping[str, str] | None = None) -> None:
+        folder.mkdir(exist_ok=True)
         self.data = folder / "data"
         self.host = _HOST
-        self.port = _free_port()
+        self.port = free_port()
         self._log = folder / "log"
+        self._variables = dict(variables or {})
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -37,6 +43,7 @@ class OwnDaemon:
         listen = f"tcp:{self.port}:interface={_HOST}"
         command = [str(twistd), "--pidfile=", "-n", "imd", "--data", str(self.data), "--listen", listen]
         environment = {name: value for name, value in os.environ.items() if not name.startswith("IMD_")}
+        environment |= self._variables
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environment)  # noqa: S603
         end = time.monotonic() + _START_SECONDS
@@ -77,7 +84,8 @@ class OwnDaemon:
         return "\n".join(self._log.read_text(errors="replace").splitlines()[-_LOG_LINES:])
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a TCP port of the loopback that nobody listens on."""
     with socket.socket() as probe:
         probe.bind((_HOST, 0))
         port: int = probe.getsockname()[1]

@@ -36,7 +36,7 @@ class Drain:
             stream = Stream("the conversation")
             self._leave_offline(loop, uid)
             self._store(loop, target, stream, progress)
-            meter = Meter(target.pid)
+            meter = Meter(target)
             client = Asker(loop, uid)
             loop.log_in([client])
             group = only_group(client)
@@ -54,7 +54,7 @@ class Drain:
             if delivery.repeats:
                 breaches.append(f"{stream.name}: {delivery.repeats} messages came twice in its pages")
             return Outcome(
-                self.label, "message", delivery.count, used, resident_bytes(target.pid), breaches=tuple(breaches)
+                self.label, "message", delivery.count, used, resident_bytes(target), breaches=tuple(breaches)
             )
 
     def _leave_offline(self, loop: Loop, uid: int) -> None:
@@ -64,7 +64,7 @@ class Drain:
         client.close()
 
     def _store(self, loop: Loop, target: Target, stream: Stream, progress: Progress) -> None:
-        chat = Chat(loop, target.pid)
+        chat = Chat(loop, target)
         message = ImMsg(msg_type=MsgType.TEXT, msg_body=BODY, receiver_id=target.first_uid + 1)
         chat.senders.append(
             Sender(loop, target.first_uid, stream, message, ordered_ids(loop.rng), chat.quota, window=0)

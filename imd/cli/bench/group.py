@@ -33,7 +33,7 @@ class Group:
         """Send, and count. Raises LoadError."""
         owner, *others = range(target.first_uid, target.first_uid + self.members)
         with Loop(target) as loop:
-            chat = Chat(loop, target.pid)
+            chat = Chat(loop, target)
             stream = Stream("the group")
             loop.log_in(
                 Receiver(loop, uid, stream, f"member {number}", chat.latencies)
@@ -49,7 +49,7 @@ class Group:
                 "delivery",
                 delivered,
                 used,
-                resident_bytes(target.pid),
+                resident_bytes(target),
                 latency=spread(chat.latencies),
                 repeats=chat.repeats(),
                 breaches=(*stream.complaints(), *gaps(stream.name, [stream], _CREATION_SEQ + 1)),

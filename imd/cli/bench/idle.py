@@ -29,7 +29,7 @@ class Idle:
         whole = self.connections + _SETTLE_SECONDS + self.seconds
         with Loop(target) as loop:
             _warm_up(loop, target.first_uid + self.connections)
-            before = resident_bytes(target.pid)
+            before = resident_bytes(target)
             online: list[Connection] = []
 
             def connections() -> Iterator[Connection]:
@@ -40,10 +40,10 @@ class Idle:
 
             loop.log_in(connections())
             loop.wait(_SETTLE_SECONDS)
-            resident = resident_bytes(target.pid)
-            start, answered = usage(target.pid), loop.heartbeats_answered
+            resident = resident_bytes(target)
+            start, answered = usage(target), loop.heartbeats_answered
             loop.wait(self.seconds, lambda passed: progress(self.connections + _SETTLE_SECONDS + passed, whole))
-            used, answered = usage(target.pid).since(start), loop.heartbeats_answered - answered
+            used, answered = usage(target).since(start), loop.heartbeats_answered - answered
             loop.stop_heartbeats(HEARTBEAT_SECONDS)
             return Outcome(
                 self.label,

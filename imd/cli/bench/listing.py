@@ -91,7 +91,7 @@ class Listing:
                 expected |= sought
             _settle(client, since, sought)
             breaches: list[str] = []
-            meter = Meter(target.pid)
+            meter = Meter(target)
             for number in range(self.times):
                 progress(self.conversations + number, whole)
                 start = monotonic()
@@ -107,7 +107,7 @@ class Listing:
                 "listing",
                 self.times,
                 used,
-                resident_bytes(target.pid),
+                resident_bytes(target),
                 latency=spread(latencies),
                 breaches=(*(sentence for stream in streams.values() for sentence in stream.complaints()), *breaches),
             )

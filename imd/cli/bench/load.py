@@ -39,10 +39,20 @@ _AFTER_TRACE = _PUSH_ACK[12:]
 
 
 @dataclass(frozen=True, slots=True)
+class Node:
+    """A daemon: its address and its process."""
+
+    host: str
+    port: int
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
 class Target:
     """The daemon under load: its address, its process, the secret of its tokens.
 
-    The uids from ``first_uid`` on are the work's own; ``seed`` begins its chance.
+    The uids from ``first_uid`` on are the work's own; ``seed`` begins its chance. ``others`` are further nodes, and
+    ``beside`` the processes of what all nodes share, by their names: they are measured too.
     """
 
     host: str
@@ -51,6 +61,13 @@ class Target:
     secret: bytes
     first_uid: int
     seed: int
+    others: tuple[Node, ...] = ()
+    beside: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        """All daemons: the user ``uid`` is on the one with the number ``uid`` modulo how many they are."""
+        return (Node(self.host, self.port, self.pid), *self.others)
 
 
 class LoadError(ImdError):
@@ -166,7 +183,7 @@ class Connection:
 
 
 class Loop:
-    """Drives the connections to one server, their logins and their heartbeats.
+    """Drives the connections to the nodes of ``target``, their logins and their heartbeats.
 
     As a context it closes them at the end. ``rng`` is the load's only source of chance.
     """
@@ -177,8 +194,7 @@ class Loop:
         self.heartbeats_answered = 0
         self.logins_pending = 0
         self._secret = target.secret
-        self._address = (target.host, target.port)
-        self._family = socket.AF_INET6 if ":" in target.host else socket.AF_INET
+        self._nodes = target.nodes
         self._epoll = select.epoll()
         self._connections: dict[int, Connection] = {}
         self._opened = 0
@@ -253,20 +269,21 @@ class Loop:
         return issue(self._secret, uid, time(), _TOKEN_SECONDS, is_admin=is_admin)
 
     def open(self, connection: Connection) -> socket.socket:
-        """Connect a socket for ``connection`` and watch it."""
-        opened = socket.socket(self._family, socket.SOCK_STREAM)
+        """Connect a socket for ``connection`` to its user's node, and watch it."""
+        node = self._nodes[connection.uid % len(self._nodes)]
+        opened = socket.socket(socket.AF_INET6 if ":" in node.host else socket.AF_INET, socket.SOCK_STREAM)
         try:
             opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             opened.settimeout(_CONNECT_SECONDS)
-            if self._address[0] == "127.0.0.1":
+            if node.host == "127.0.0.1":
                 # Each source address has its own ports: one has too few for many connections.
                 opened.setsockopt(socket.IPPROTO_IP, _IP_BIND_ADDRESS_NO_PORT, 1)
                 opened.bind((f"127.0.0.{1 + self._opened // _PORTS_PER_SOURCE % 250}", 0))
-            opened.connect(self._address)
+            opened.connect((node.host, node.port))
             opened.setblocking(False)
         except OSError as error:
             opened.close()
-            raise LoadError(f"{self._address[0]}:{self._address[1]} can't be connected to: {error}") from error
+            raise LoadError(f"{node.host}:{node.port} can't be connected to: {error}") from error
         self._opened += 1
         self.logins_pending += 1
         self._connections[opened.fileno()] = connection

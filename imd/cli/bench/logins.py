@@ -51,9 +51,7 @@ class Logins:
             loop.log_in(visits(self.users, 0))
             loop.wait(SETTLE_SECONDS)
             del latencies[:]
-            meter = Meter(target.pid)
+            meter = Meter(target)
             loop.log_in(visits(self.logins, self.users))
             used = meter.stop(loop)
-            return Outcome(
-                self.label, "login", len(latencies), used, resident_bytes(target.pid), latency=spread(latencies)
-            )
+            return Outcome(self.label, "login", len(latencies), used, resident_bytes(target), latency=spread(latencies))

@@ -29,7 +29,7 @@ class Outcome:
     the end and ``growth`` what each connection added to it, in bytes. ``repeats`` came more than once and were dropped.
     ``also`` tells what else was counted, by its name in the plural. ``reach`` is how long, in seconds, the slowest
     broadcast took to its last user. Each of ``breaches`` is a sentence that tells of a lost, doubled or misplaced
-    message.
+    message. ``nodes`` is how many daemons shared the work.
     """
 
     work: str
@@ -43,13 +43,19 @@ class Outcome:
     also: dict[str, int] = field(default_factory=dict)
     reach: float | None = None
     breaches: tuple[str, ...] = ()
+    nodes: int = 1
 
     def figures(self) -> dict[str, float | None]:
         """Return what follows from the measures; None where there is nothing to tell.
 
-        ``server_us`` and ``load_us`` are CPU for each of what is counted, ``…_core`` percent of a core.
+        ``server_us`` (of all nodes together), ``load_us`` and that of what the nodes share, by its name, such as
+        ``redis_us``, are CPU for each of what is counted; ``…_core`` are percent of a core.
         """
         used, latency = self.usage, self.latency
+        beside: dict[str, float | None] = {}
+        for name, seconds in used.beside.items():
+            beside[f"{name}_us"] = seconds / self.count * 1e6 if self.count else None
+            beside[f"{name}_core"] = seconds / used.wall * 100
         return {
             "per_second": self.count / used.wall,
             "p50_ms": latency.p50 * 1e3 if latency else None,
@@ -61,6 +67,7 @@ class Outcome:
             "load_core": used.load / used.wall * 100,
             "connection_kib": None if self.growth is None else self.growth / 1024,
             "reach_s": self.reach,
+            **beside,
         }
 
     def plural(self) -> str:

@@ -41,7 +41,7 @@ class Pairs:
     def run(self, target: Target, progress: Progress) -> Outcome:
         """Send, and count. Raises LoadError."""
         with Loop(target) as loop:
-            chat = Chat(loop, target.pid)
+            chat = Chat(loop, target)
             new_id = random_ids(loop.rng) if self.uuid4 else ordered_ids(loop.rng)
             window = 0 if self.pace.rate else self.window
             pairs = [Pair(number, target.first_uid + 2 * number, chat.latencies) for number in range(self.pairs)]
@@ -53,7 +53,7 @@ class Pairs:
                 "message",
                 delivered,
                 used,
-                resident_bytes(target.pid),
+                resident_bytes(target),
                 latency=spread(chat.latencies),
                 repeats=chat.repeats(),
                 also=counted(pairs),

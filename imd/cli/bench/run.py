@@ -1,9 +1,8 @@
 """Works run one after the other, watched by a progress bar, and told in the end."""
 
-import random
 import signal
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -13,25 +12,23 @@ from rich.progress import Progress, TaskID
 
 from imd.cli.bench.asked import in_order
 from imd.cli.bench.child import run_apart
-from imd.cli.bench.load import LoadError
+from imd.cli.bench.load import LoadError, Target
 from imd.cli.bench.outcome import Outcome, Work
 from imd.cli.bench.report import as_json, as_table, remarks
-from imd.cli.bench.server import cores_apart
-from imd.cli.bench.target import target_of
-from imd.config import Config
+from imd.cli.bench.server import cores_apart, processes
 
 _BREACHES_TOLD = 20
 
 
-def run_and_tell(config: Config, server: str | None, works: Sequence[Work], json: bool) -> None:
-    """Run ``works`` on the daemon of ``config`` and print what they came to.
+def run_and_tell(target: Callable[[], Target], works: Sequence[Work], json: bool) -> None:
+    """Run each of ``works`` on what ``target`` returns then, and print what they came to.
 
     Leaves with exit code 1 where a message was lost, doubled or misplaced. Raises LoadError where a work can't go on,
     once the works before it are told.
     """
     outcomes: list[Outcome] = []
     try:
-        _run(config, server, works, outcomes)
+        _run(target, works, outcomes)
     finally:
         tell(in_order(outcomes), json)
     tell_breaches([f"{outcome.work}: {breach}" for outcome in outcomes for breach in outcome.breaches])
@@ -69,24 +66,30 @@ def stored_messages(database: Path) -> int:
         raise LoadError(f"The messages stored in {database} can't be counted: {error}.") from error
 
 
-def _run(config: Config, server: str | None, works: Sequence[Work], outcomes: list[Outcome]) -> None:
+def leave_in_order() -> None:
+    """Let what ends this process end it by way of what cleans up: cores are given back, what was started is ended."""
     for ending in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(ending, _leave)  # by way of what gives the daemon its cores back
-    draw = random.SystemRandom().randrange
+        signal.signal(ending, _leave)
+
+
+def _run(target: Callable[[], Target], works: Sequence[Work], outcomes: list[Outcome]) -> None:
     terminal = Console(stderr=True)
+    first = target()
     with (
-        cores_apart(target_of(config, server, draw).pid) as apart,
+        cores_apart(processes(first)) as apart,
         Progress(console=terminal, disable=not terminal.is_terminal, refresh_per_second=4) as progress,
     ):
         if not apart:
             terminal.print("Server and load share their cores: the figures show less than the daemon can do.")
+        elif first.others:
+            terminal.print("The load has one core, all else shares another: what counts is the CPU, not the speed.")
         for work in works:
             task = progress.add_task(work.label, total=None)
 
             def advance(done: float, whole: float, task: TaskID = task) -> None:
                 progress.update(task, completed=done, total=whole)
 
-            outcomes.append(run_apart(work, target_of(config, server, draw), advance))
+            outcomes.append(run_apart(work, target(), advance))
             progress.remove_task(task)
 
 

@@ -25,6 +25,11 @@ def target_of(config: Config, server: str | None, below: Callable[[int], int]) -
         kind, *fields = (re.sub(r"\\(.)", r"\1", field) for field in re.split(r"(?<!\\):", endpoint))
         if kind == "tcp" and len(fields) == 2 and fields[1].isdecimal():
             host, port = fields
-            first_uid = _FIRST_UID + below(_UIDS) * _UIDS
-            return Target(host, int(port), pid, load_secret(config.secret_file), first_uid, below(1 << 32))
+            secret = load_secret(config.secret_file)
+            return Target(host, int(port), pid, secret, first_uid(below), below(1 << 32))
     raise LoadError(f"The load needs plain TCP, such as --server tcp:127.0.0.1:7650, not {', '.join(endpoints)}.")
+
+
+def first_uid(below: Callable[[int], int]) -> int:
+    """Draw the first of a million uids, an even one; ``below(n)`` draws a number under n."""
+    return _FIRST_UID + below(_UIDS) * _UIDS

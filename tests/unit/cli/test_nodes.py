@@ -8,6 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from imd.cli.main import main
 from imd.cli.nodes import Node, look
+from imd.presence.about import About, encode_about
 
 LEASE = 15.0
 
@@ -18,7 +19,7 @@ class Redis:
     def __init__(self, **leases: int) -> None:
         self.leases = leases
         self.users: dict[str, int] = {}
-        self.versions: dict[str, str] = {}
+        self.about: dict[str, bytes] = {}
 
     def ask(self, command: str, key: str = "") -> "Deferred[Any]":
         name = key.removeprefix("imd:node:").removeprefix("imd:about:")
@@ -28,7 +29,7 @@ class Redis:
         answers: dict[str, Any] = {
             "TIME": [b"1000", b"500000"],
             "SCARD": self.users.get(name, 0),
-            "GET": self.versions[name].encode() if name in self.versions else None,
+            "GET": self.about.get(name),
         }
         return succeed(answers[command])
 
@@ -38,11 +39,11 @@ class LookTests(SynchronousTestCase):
         found: list[Node] = self.successResultOf(Deferred.fromCoroutine(look(redis.ask, LEASE)))
         return found
 
-    def test_a_node_is_told_with_its_users_version_and_lease(self) -> None:
+    def test_a_node_is_told_with_its_users_sessions_version_and_lease(self) -> None:
         redis = Redis(gate1=1_012_500)
-        redis.users["gate1:7f"], redis.versions["gate1:7f"] = 12, "1.2.3"
+        redis.users["gate1:7f"], redis.about["gate1:7f"] = 12, encode_about(About("1.2.3", 15))
         (node,) = self.look(redis)
-        assert node == Node("gate1", "7f", 12, "1.2.3", lag=3.0, lease_left=12.0)
+        assert node == Node("gate1", "7f", 12, 15, "1.2.3", lag=3.0, lease_left=12.0)
         assert node.state == "runs"
 
     def test_nodes_are_in_the_order_of_their_names(self) -> None:
@@ -56,9 +57,16 @@ class LookTests(SynchronousTestCase):
         (node,) = self.look(Redis(gate1=0))
         assert (node.state, node.lag, node.lease_left) == ("has left", None, None)
 
-    def test_a_node_that_tells_no_version_is_listed_without(self) -> None:
+    def test_a_node_that_tells_nothing_of_itself_is_listed_without(self) -> None:
         (node,) = self.look(Redis(gate1=1_001_000))
-        assert node.version == ""
+        assert (node.version, node.sessions) == ("", None)
+
+    def test_what_another_version_tells_beside_is_skipped(self) -> None:
+        for told, version in ((b'{"version": "9", "colour": "red"}', "9"), (b"9", ""), (b"\xff", "")):
+            redis = Redis(gate1=1_001_000)
+            redis.about["gate1:7f"] = told
+            (node,) = self.look(redis)
+            assert (node.version, node.sessions) == (version, None)
 
     def test_where_no_node_was_there_are_none(self) -> None:
         assert self.look(Redis()) == []

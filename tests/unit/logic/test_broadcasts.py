@@ -167,6 +167,13 @@ class Bound(BroadcastsTestCase):
         self.clock.advance(0)
         assert not self.broadcasts.is_full
 
+    def test_where_other_nodes_send_more_the_oldest_that_has_not_begun_gives_way(self) -> None:
+        session = self.login(1)
+        for number in range(MAX_WAITING + 2):
+            self.put(number + 1)
+        self.finish()
+        assert self.got(session) == [1, *range(4, MAX_WAITING + 3)]
+
     def test_those_that_are_being_stored_wait_too(self) -> None:
         self.broadcasts.storing = MAX_WAITING - 1
         assert not self.broadcasts.is_full

@@ -217,6 +217,45 @@ class ComingAndGoing(PresenceTestCase):
         assert self.notices(friend) == self.notices(late) == []
 
 
+class Doubts(PresenceTestCase):
+    """What presence itself tells of changes is lost here."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.presence.on_change(lambda uid: None)
+
+    def test_after_a_doubt_it_is_told_what_has_changed_unseen_and_nothing_else(self) -> None:
+        self.comes(3)
+        self.subscribe(2, 3, 4)
+        self.comes(2)
+        self.comes(5)
+        assert self.told() == []
+        self.watch.doubt()
+        assert self.told() == [{2: [11]}]
+
+    def test_who_has_gone_unseen_is_told_after_the_grace(self) -> None:
+        self.comes(2)
+        self.subscribe(2)
+        self.goes(2)
+        self.watch.doubt()
+        assert self.told() == []
+        assert self.told_after_grace() == [{2: []}]
+
+    def test_who_seems_gone_until_their_node_has_registered_them_again_is_no_news(self) -> None:
+        self.comes(2)
+        self.subscribe(2)
+        self.goes(2)
+        self.watch.doubt()
+        self.pass_time(GRACE / 2)
+        self.comes(2)
+        assert self.told(3 * GRACE) == []
+
+    def test_where_nobody_is_watched_nothing_is_asked(self) -> None:
+        self.watch.doubt()
+        self.pass_time(DELAY)
+        assert self.presence.reads == []
+
+
 class Blocking(PresenceTestCase):
     def test_who_has_blocked_me_appears_offline_and_is_never_told(self) -> None:
         self.comes(2)

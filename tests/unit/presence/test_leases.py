@@ -55,6 +55,13 @@ class LeasesTests(SynchronousTestCase):
         self.assertEqual(self.leases.alive([OTHER]), {})
         self.assertEqual(self.leases.learn({OWN: 15_000, THIRD: 7000}), [])
 
+    def test_a_lease_is_held_until_it_ends(self) -> None:
+        self.assertFalse(self.leases.holds(OWN))
+        self.leases.learn(ALL)
+        self.assertTrue(self.leases.holds(OWN))
+        self.clock.advance(15)
+        self.assertFalse(self.leases.holds(OWN))
+
     def test_the_next_end_is_that_of_another_node(self) -> None:
         self.assertEqual(self.leases.next_end(), inf)
         self.leases.learn({OWN: 1000})

@@ -17,6 +17,23 @@ class CommandTests(SynchronousTestCase):
                 f"Error: No daemon runs on {folder}: start one with `twistd -n imd --data {folder}`.\n"
             )
 
+    def test_a_cluster_is_started_and_not_named(self) -> None:
+        result = CliRunner().invoke(main, ["bench", "--cluster", "--server", "tcp:127.0.0.1:7650"])
+        assert result.exit_code == 2
+        assert "there is no --server to name" in result.output
+
+    def test_what_is_configured_is_for_a_cluster(self) -> None:
+        result = CliRunner().invoke(main, ["bench", "pairs", "--as-configured"])
+        assert result.exit_code == 2
+        assert "--as-configured belongs to --cluster" in result.output
+
+    def test_one_sentence_says_what_two_nodes_share(self) -> None:
+        result = CliRunner().invoke(main, ["bench", "--cluster", "--as-configured", "--data", self.mktemp()])
+        assert result.exit_code == 1
+        assert result.output == (
+            "Error: Two nodes share a PostgreSQL and a Redis: name both by [storage] url and [presence] url.\n"
+        )
+
     def test_no_more_conversations_change_than_there_are(self) -> None:
         result = CliRunner().invoke(main, ["bench", "list", "--conversations", "5", "--changed", "6"])
         assert result.exit_code == 2

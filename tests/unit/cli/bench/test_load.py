@@ -1,12 +1,38 @@
 """The load's loop: what is due is done, and waiting ends."""
 
+import socket
 from functools import partial
 from itertools import count
 from time import monotonic
+from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from imd.cli.bench.load import Loop, Target
+from imd.cli.bench import load
+from imd.cli.bench.load import Connection, Loop, Node, Target
+
+
+class Opened(socket.socket):
+    """Is connected to nothing; it only notes where it was to be."""
+
+    addresses: list[tuple[str, int]]
+
+    def connect(self, address: Any) -> None:
+        self.addresses.append(address)
+
+    def send(self, packets: Any, *_: object) -> int:
+        return len(packets)
+
+
+class NodeTests(SynchronousTestCase):
+    def test_users_are_spread_over_the_nodes_by_their_uids(self) -> None:
+        target = Target("127.0.0.1", 1, 0, b"s" * 32, 1, 1, (Node("127.0.0.1", 2, 0),))
+        Opened.addresses = []
+        with Loop(target) as loop:
+            self.patch(load.socket, "socket", Opened)
+            for uid in (100, 101, 102, 105):
+                Connection(loop, uid)
+        assert [port for _, port in Opened.addresses] == [1, 2, 1, 2]
 
 
 class LoopTests(SynchronousTestCase):

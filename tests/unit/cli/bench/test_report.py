@@ -7,7 +7,7 @@ from array import array
 from rich.console import Console
 from twisted.trial.unittest import SynchronousTestCase
 
-from imd.cli.bench.asked import in_order, limits_of, table
+from imd.cli.bench.asked import cluster_table, in_order, limits_of, table
 from imd.cli.bench.outcome import Latency, Outcome, percentile, spread
 from imd.cli.bench.report import as_json, as_table, remarks
 from imd.cli.bench.server import Usage
@@ -20,6 +20,13 @@ MIB = 1024 * 1024
 def outcome(work: str = PAIRS, server: float = 3.0, load: float = 1.0, **more: object) -> Outcome:
     values: dict[str, object] = {"count": 100_000, "unit": "message", "resident": 64 * MIB} | more
     return Outcome(work=work, usage=Usage(10.0, server, load), **values)  # type: ignore[arg-type]
+
+
+def on_two_nodes(work: str = PAIRS, **seconds: float) -> Outcome:
+    """Return what 100,000 messages came to; ``seconds`` are the CPU of nodes, PostgreSQL and Redis."""
+    used = {"nodes": 6.0, "postgresql": 3.0, "redis": 0.5} | seconds
+    usage = Usage(10.0, used.pop("nodes"), 1.0, used)
+    return Outcome(work, "message", 100_000, usage, 64 * MIB, Latency(0.0382, 0.0685, 1.2), nodes=2)
 
 
 def printed(*outcomes: Outcome) -> str:
@@ -67,6 +74,40 @@ class LimitTests(SynchronousTestCase):
     def test_each_work_of_the_table_has_a_label_of_its_own(self) -> None:
         labels = [work.label for work in table(10)]
         assert len(set(labels)) == len(labels)
+
+
+class ClusterTests(SynchronousTestCase):
+    def test_the_same_work_is_asked_something_else_on_several_nodes(self) -> None:
+        assert [str(limit) for limit in limits_of(on_two_nodes())] == ["60 µs nodes", "35 µs PostgreSQL", "10 µs Redis"]
+
+    def test_each_limit_holds_for_the_cpu_of_one_of_them(self) -> None:
+        for seconds, met in (({}, [1, 1, 1]), ({"nodes": 6.1}, [0, 1, 1]), ({"redis": 1.1}, [1, 1, 0])):
+            outcome = on_two_nodes(**seconds)
+            assert [limit.met(outcome) for limit in limits_of(outcome)] == met
+
+    def test_each_work_has_a_label_of_its_own(self) -> None:
+        labels = [work.label for work in cluster_table(10)]
+        assert len(set(labels)) == len(labels)
+
+    def test_a_row_fits_80_columns_with_what_is_asked(self) -> None:
+        lines = printed(on_two_nodes(postgresql=123.456)).splitlines()
+        assert lines[3].rstrip().endswith("60 µs nodes ✓")
+        for figure in ("10,000", "38.2", "68.5", "60.0 µs", "1.23 ms", "5.0 µs"):
+            assert figure in lines[3]
+        assert lines[4].rstrip().endswith("35 µs PostgreSQL ✗")
+        assert lines[5].rstrip().endswith("10 µs Redis ✓")
+
+    def test_what_could_not_be_measured_is_left_open(self) -> None:
+        outcome = Outcome(PAIRS, "message", 100_000, Usage(10.0, 6.0, 1.0), 64 * MIB, nodes=2)
+        assert "–" in printed(outcome)
+        assert "35 µs PostgreSQL –" in printed(outcome)
+
+    def test_json_tells_the_cpu_of_each(self) -> None:
+        (work,) = json.loads(as_json([on_two_nodes()]))["works"]
+        assert work["nodes"] == 2
+        assert [round(work[f"{who}_us"], 6) for who in ("server", "postgresql", "redis")] == [60, 30, 5]
+        assert work["asked"] == {"server_us": 60, "postgresql_us": 35, "redis_us": 10}
+        assert work["met"] is True
 
 
 class TableTests(SynchronousTestCase):

@@ -12,6 +12,7 @@ from imd.cli.bench.listing import Listing
 from imd.cli.bench.logins import Logins
 from imd.cli.bench.outcome import Outcome, Work
 from imd.cli.bench.pairs import Pairs
+from imd.cli.bench.reports import Reports
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +71,17 @@ def cluster_table(seconds: float) -> dict[Work, tuple[Limit, ...]]:
     }
 
 
+def business_table(seconds: float, redis_port: int = 0) -> dict[Work, tuple[Limit, ...]]:
+    """Return the works with a business behind the daemon, with their limits; each lasts about ``seconds``."""
+    return {
+        Reports(seconds): (_server(40),),
+        Reports(seconds, is_carried_on=True, redis_port=redis_port): (_server(70),),
+    }
+
+
 def limits_of(outcome: Outcome) -> tuple[Limit, ...]:
     """Return what is asked of a work with these parameters, nothing where the table doesn't have it."""
-    asked = table(0) if outcome.nodes == 1 else cluster_table(0)
+    asked = table(0) | business_table(0) if outcome.nodes == 1 else cluster_table(0)
     return next((limits for work, limits in asked.items() if work.label == outcome.work), ())
 
 
@@ -95,5 +104,5 @@ def _p99(milliseconds: float) -> Limit:
 
 def in_order(outcomes: Iterable[Outcome]) -> list[Outcome]:
     """Return ``outcomes`` in the order of the table; those it doesn't have come first."""
-    places = {work.label: place for place, work in enumerate(table(0))}
+    places = {work.label: place for place, work in enumerate(table(0) | business_table(0))}
     return sorted(outcomes, key=lambda outcome: places.get(outcome.work, -1))

@@ -13,6 +13,7 @@ from click.core import ParameterSource
 
 from imd.cli.bench.asked import cluster_table, table
 from imd.cli.bench.broadcast import Broadcast
+from imd.cli.bench.business import OwnBusiness
 from imd.cli.bench.chat import Pace
 from imd.cli.bench.cluster import OwnCluster
 from imd.cli.bench.crash import Crash
@@ -23,6 +24,7 @@ from imd.cli.bench.listing import Listing
 from imd.cli.bench.logins import Logins
 from imd.cli.bench.outcome import Work
 from imd.cli.bench.pairs import Pairs
+from imd.cli.bench.reports import Reports
 from imd.cli.bench.run import leave_in_order, run_and_tell, stored_messages, tell_breaches
 from imd.cli.bench.server import find_pid
 from imd.cli.bench.target import target_of
@@ -185,6 +187,19 @@ def broadcast(_config: Config, users: int, every: float, pairs: int, rate: float
 def fill(_config: Config, messages: int) -> list[Work]:
     """Store MESSAGES messages, 500,000 unless told."""
     return [_fill(messages)]
+
+
+@bench.command()
+@_seconds
+@click.option("--users", type=_COUNT, default=20, show_default=True, help="Who report.")
+@click.option("--window", type=_COUNT, default=16, show_default=True, help="Reports of a user under way at once.")
+@click.option("--json", is_flag=True, help="Print one JSON object.")
+def upstream(seconds: float, users: int, window: int, json: bool) -> None:
+    """Start a daemon and a Redis, and report to the business: until the ACK, and on to Redis Streams."""
+    leave_in_order()
+    with OwnBusiness(_draw) as own:
+        works = [Reports(seconds, is_carried_on, users, window, own.redis_port) for is_carried_on in (False, True)]
+        run_and_tell(own.target, works, json)
 
 
 @bench.command()

@@ -155,7 +155,7 @@ async def test_kill_9_loses_no_acked_report_and_keeps_the_order(
     config = table("clicks", url=redis.url, stream="clicks") + webhook_table(webhook, secret_file)
     daemon = start_daemon(config=config)
     reporters = [Reporter(new_uid(), name) for name in ("clicks", "clicks", "orders", "orders")]
-    for number in range(3):
+    for number in range(2):
         devices = {reporter.uid: await log_in(daemon, reporter.uid) for reporter in reporters}
         rounds = [Deferred.fromCoroutine(reporter.speak(devices[reporter.uid])) for reporter in reporters]
         sizes = [len(reporter.acked) for reporter in reporters]

@@ -226,32 +226,37 @@ async def test_reports_reach_rabbitmq_also_those_of_while_it_was_down(
 
 
 class TestSeveralNodes:
-    @ensureDeferred
-    async def test_when_the_node_that_carries_them_on_dies_another_takes_over(
-        self, tmp_path: Path, log_in: LogIn, new_uid: NewUid, webhook: WebhookServer, secret_file: Path
-    ) -> None:
+    @pytest.fixture
+    def cluster(self, tmp_path: Path, webhook: WebhookServer, secret_file: Path) -> Iterator[Cluster]:
+        """Two nodes that know the webhook."""
         config = f"[upstream]\nlease_seconds = 1\n{webhook_table(webhook, secret_file)}"
         with Cluster(tmp_path, {"IMD_PRESENCE_LEASE_SECONDS": "1"}, config) as cluster:
-            await cluster.joined()
-            nodes = {"n1": cluster.one, "n2": cluster.two}
-            leader = await self._leader(cluster)
-            other = next(node for name, node in nodes.items() if name != leader)
-            reporters = [Reporter(new_uid(), "orders") for _ in range(3)]
-            here = [Deferred.fromCoroutine(each.speak(await log_in(other, each.uid), pause=0.1)) for each in reporters]
-            await until(lambda: len(webhook.received) > 50)
-            nodes[leader].kill()
-            seen = len(webhook.received)
-            await until(lambda: len(webhook.received) > seen + 50)
-            assert await self._leader(cluster) != leader
-            for each in reporters:
-                each.is_done = True
-            await gatherResults(here)
+            yield cluster
 
-            async def all_gone() -> bool:
-                return cluster.postgres.ask("SELECT count(*) FROM x_upstream") == [(0,)]
+    @ensureDeferred
+    async def test_when_the_node_that_carries_them_on_dies_another_takes_over(
+        self, cluster: Cluster, log_in: LogIn, new_uid: NewUid, webhook: WebhookServer
+    ) -> None:
+        await cluster.joined()
+        nodes = {"n1": cluster.one, "n2": cluster.two}
+        leader = await self._leader(cluster)
+        other = next(node for name, node in nodes.items() if name != leader)
+        reporters = [Reporter(new_uid(), "orders") for _ in range(3)]
+        rounds = [Deferred.fromCoroutine(each.speak(await log_in(other, each.uid), pause=0.1)) for each in reporters]
+        await until(lambda: len(webhook.received) > 50)
+        nodes[leader].kill()
+        seen = len(webhook.received)
+        await until(lambda: len(webhook.received) > seen + 50)
+        assert await self._leader(cluster) != leader
+        for each in reporters:
+            each.is_done = True
+        await gatherResults(rounds)
 
-            await eventually(all_gone)
-            check(reporters, at_webhook(webhook))
+        async def all_gone() -> bool:
+            return cluster.postgres.ask("SELECT count(*) FROM x_upstream") == [(0,)]
+
+        await eventually(all_gone)
+        check(reporters, at_webhook(webhook))
 
     async def _leader(self, cluster: Cluster) -> str:
         found: list[Any] = []

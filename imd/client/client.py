@@ -176,6 +176,7 @@ class Client:
             group_name="",
             queue_id=0,
             result=0,
+            reason="",
             at_uids=tuple(at_uids),
         )
         try:

@@ -58,10 +58,14 @@ class History:
 
     async def _end(self, group_id: str) -> int:
         """Return the seq that a conversation goes up to."""
-        if group_id not in self._streams or self._streams[group_id].shown < 0:
+        stream = self._streams.get(group_id)
+        if stream is None or stream.shown < 0 or not stream.known:
             with suppress(ClosedError, TimedOutError):
                 self._streams.learn(await self._keeper.look_up([group_id]))
-        return self._streams[group_id].known if group_id in self._streams else 0
+                stream = self._streams.get(group_id)
+                if stream is None or not stream.known:
+                    await self._keeper.fetch(group_id, 0, 0, 1)  # to be told why not
+        return stream.known if stream is not None else 0
 
     def _read(self, group_id: str, first: int, last: int) -> "Deferred[_Page]":
         def read(database: Database) -> _Page:

@@ -24,9 +24,10 @@ _UPSERT = f"""{_INSERT}
     ON CONFLICT DO NOTHING"""
 _QUEUE = f"""{_INSERT}
     ON CONFLICT (group_id, msg_id) WHERE msg_id <> ''
-        DO UPDATE SET status = excluded.status, result = excluded.result, queue_id = excluded.queue_id
+        DO UPDATE SET status = excluded.status, result = 0, reason = '', queue_id = excluded.queue_id
         WHERE x_message.seq_id = 0"""
-_ACKED = f"""UPDATE OR REPLACE x_message SET seq_id = ?, send_time = ?, status = {int(Status.SUCCESS)}, result = 0
+_ACKED = f"""UPDATE OR REPLACE x_message
+    SET seq_id = ?, send_time = ?, status = {int(Status.SUCCESS)}, result = 0, reason = ''
     WHERE group_id = ? AND msg_id = ? AND msg_id <> '' AND seq_id = 0"""
 _SELECT = f"SELECT {MESSAGE_COLUMNS} FROM x_message"
 _HOLDS = f"(status = {int(Status.SENDING)} OR result IN (0, {int(Result.INTERNAL)}))"
@@ -68,13 +69,13 @@ def set_acked(database: Database, acked: Iterable[Message]) -> None:
 
 
 def set_status(database: Database, message: Message) -> None:
-    """Keep the status, the result and the place in the queue of what is not ACKed yet."""
+    """Keep the status of what is not ACKed yet."""
     database.run(
-        "UPDATE x_message SET status = ?, result = ?, queue_id = ?"
+        "UPDATE x_message SET status = ?, result = ?, reason = ?"
         " WHERE group_id = ? AND msg_id = ? AND msg_id <> '' AND seq_id = 0",
         message.status,
         message.result,
-        message.queue_id,
+        message.reason,
         message.group_id,
         message.msg_id,
     )

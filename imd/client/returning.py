@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from google.protobuf.message import Message as Body
-from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.defer import Deferred, FirstError, gatherResults
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
@@ -135,7 +135,10 @@ class Return:
                 acks.append(ImMsgAck(group_id=stream.group_id, seq_id=known))
 
         acks: list[ImMsgAck] = []
-        workers = [Deferred.fromCoroutine(fetch_some()) for _ in range(self._settings.pulls)]
-        await gatherResults(workers, consumeErrors=True)
+        workers = [Deferred.fromCoroutine(fetch_some()) for _ in range(min(self._settings.pulls, len(behind)))]
+        try:
+            await gatherResults(workers, consumeErrors=True)
+        except FirstError as error:
+            error.subFailure.raiseException()
         for start in range(0, len(acks), _MAX_ACKS):
             self._tell_server(Command.IM_MSG_ACK, MsgAck(acks=acks[start : start + _MAX_ACKS]))

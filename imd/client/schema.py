@@ -54,6 +54,7 @@ x_message = Table(
     _text("group_name"),
     _integer("queue_id"),  # the order of what is sent from here
     _small("result"),  # why it is FAILURE
+    _text("reason"),
     _text("at_uids"),  # joined by commas
     Index("x_message_group_id", "group_id", "seq_id", unique=True, sqlite_where=text("seq_id > 0")),
     Index("x_message_msg_id", "group_id", "msg_id", unique=True, sqlite_where=text("msg_id <> ''")),

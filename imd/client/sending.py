@@ -119,7 +119,7 @@ class SendQueue:
             return answer
         self._count += 1
         self._last_queue_id += 1
-        queued = message._replace(status=_SENDING, result=0, queue_id=self._last_queue_id)
+        queued = message._replace(status=_SENDING, result=0, reason="", queue_id=self._last_queue_id)
         self._store.put(self._queue, _Queued(queued, answer))
         return answer
 
@@ -132,7 +132,7 @@ class SendQueue:
             message = await self.put(message)
             self._status(message)
             return message
-        message = message._replace(status=_SENDING, result=0)
+        message = message._replace(status=_SENDING, result=0, reason="")
         await self._store.call(lambda database: messages.set_status(database, message))
         lane = self._lane(message.group_id)
         if lane.waiting and lane.waiting[0].msg_id == msg_id:
@@ -224,9 +224,8 @@ class SendQueue:
             lane.waiting.popleft()
             self._count -= 1
             self._acking.add(message.msg_id)
-            self._store.put(
-                self._acks, message._replace(seq_id=ack.seq_id, send_time=ack.send_time, status=_SUCCESS, result=0)
-            )
+            stored = message._replace(seq_id=ack.seq_id, send_time=ack.send_time, status=_SUCCESS)
+            self._store.put(self._acks, stored)
         self._go(lane)
         self._send_ready()
 
@@ -240,7 +239,7 @@ class SendQueue:
         if result in PASSING or isinstance(error, BusyError):
             self._pause(lane)
         else:
-            self._fail(lane, message, result)
+            self._fail(lane, message, result, str(error))
         self._send_ready()
 
     def _pause(self, lane: _Lane) -> None:
@@ -253,10 +252,10 @@ class SendQueue:
 
         lane.timer = self._clock.callLater(lane.pause, go_on)
 
-    def _fail(self, lane: _Lane, message: Message, result: int) -> None:
+    def _fail(self, lane: _Lane, message: Message, result: int, reason: str) -> None:
         if not lane.waiting or lane.waiting[0].msg_id != message.msg_id:
             return  # it was found meanwhile
-        failed = message._replace(status=_FAILURE, result=result)
+        failed = message._replace(status=_FAILURE, result=result, reason=reason)
         if _holds(failed):
             lane.is_held = True
             lane.waiting[0] = failed

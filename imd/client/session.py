@@ -132,7 +132,7 @@ class Session:
             self._closed.append(stopped)
             connection.close()
             self._timer = self._reactor.callLater(
-                self._settings.idle_seconds, connection.drop, "it did not close in time"
+                self._settings.close_seconds, connection.drop, "it did not close in time"
             )
         return stopped
 

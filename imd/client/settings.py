@@ -15,6 +15,8 @@ class Settings:
     """How long connecting may take."""
     answer_seconds: float = 15.0
     """How long a request waits for its answer; a message without its ACK by then is FAILURE."""
+    close_seconds: float = 2.0
+    """How long the last packets may take to go out when the client is stopped."""
     reconnect_seconds: float = 5.0
     """Between the end of a connection, or a failed try, and the next try."""
     reconnect_tries: int = 20

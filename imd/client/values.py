@@ -38,6 +38,8 @@ class Message(NamedTuple):
     """Its place among what was sent with this store; 0 of all that came from elsewhere."""
     result: int
     """Of a message that is FAILURE, the Result it was refused with; 0 where no ACK came."""
+    reason: str
+    """Why, in the server's words."""
     at_uids: tuple[int, ...]
 
 
@@ -178,6 +180,7 @@ def message_of(body: ImMsg) -> Message:
         body.group_name,
         0,
         0,
+        "",
         tuple(body.at_uids),
     )
 

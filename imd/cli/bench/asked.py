@@ -12,6 +12,7 @@ from imd.cli.bench.listing import Listing
 from imd.cli.bench.logins import Logins
 from imd.cli.bench.outcome import Outcome, Work
 from imd.cli.bench.pairs import Pairs
+from imd.cli.bench.sdk import Sdk
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,7 @@ def table(seconds: float) -> dict[Work, tuple[Limit, ...]]:
         Listing(): (_server_ms(30),),
         Listing(changed=10, times=200): (_server_ms(2),),
         Broadcast(Pace(seconds, rate=2000)): (_p99(50),),
+        Sdk(seconds=seconds): (Limit("load_us", 200, "µs of load"),),
     }
 
 

@@ -24,6 +24,7 @@ from imd.cli.bench.logins import Logins
 from imd.cli.bench.outcome import Work
 from imd.cli.bench.pairs import Pairs
 from imd.cli.bench.run import leave_in_order, run_and_tell, stored_messages, tell_breaches
+from imd.cli.bench.sdk import Sdk
 from imd.cli.bench.server import find_pid
 from imd.cli.bench.target import target_of
 from imd.cli.options import configured
@@ -177,6 +178,15 @@ def listing(_config: Config, conversations: int, unread: int, changed: int) -> l
 def broadcast(_config: Config, users: int, every: float, pairs: int, rate: float, seconds: float) -> list[Work]:
     """Broadcasts to everyone online, and 1:1 chat beside them: its latency is told while one is under way."""
     return [Broadcast(Pace(seconds, rate=rate), users, every, pairs)]
+
+
+@bench.command()
+@click.option("--groups", type=_COUNT, default=100, show_default=True, help="In which each sends one after the other.")
+@_seconds
+@_measured
+def sdk(_config: Config, groups: int, seconds: float) -> list[Work]:
+    """The client SDK: two clients write to each other from one process; its CPU is told as the load's."""
+    return [Sdk(groups, seconds)]
 
 
 @bench.command()

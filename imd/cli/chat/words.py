@@ -35,3 +35,8 @@ def presence(client_types: Iterable[int]) -> str:
     if not kinds:
         return "offline"
     return f"online ({devices})" if devices else "online"
+
+
+def plain(error: Exception) -> str:
+    """Return an error's words without a full stop, to be put into a sentence."""
+    return str(error).rstrip(".")

@@ -81,7 +81,7 @@ class Client:
         self._events = engine.events
         self.conversations = engine.conversations
         self.presence = engine.presence
-        self.groups = Groups(self.request, engine.keeper, self._new_id)
+        self.groups = Groups(self.request, engine.keeper, engine.gaps, self._new_id)
         self.account = Account(self.request, self._new_id)
 
     @property

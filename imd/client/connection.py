@@ -78,6 +78,7 @@ class Connection(Protocol):
         self._expiry: IDelayedCall | None = None
         self._beat: IDelayedCall | None = None
         self._closed = ""
+        self._is_over = False
 
     async def login(self, uid: int, token: str, client_type: int = 0, device_id: str = "") -> UserLoginAck:
         """Log in, and from here on send heartbeats as the server asks. Raises as ``request`` does."""
@@ -119,9 +120,9 @@ class Connection(Protocol):
         self._transport().loseConnection()
 
     def drop(self, reason: str) -> None:
-        """End the connection at once; ``reason`` is what everyone who waits is told."""
-        self._closed = self._closed or reason
+        """End the connection at once, and tell everyone who waits that it is ``reason``."""
         self._transport().abortConnection()
+        self._end(reason)
 
     # What Twisted calls.
 
@@ -144,15 +145,21 @@ class Connection(Protocol):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Tell everyone who waits."""
-        self._closed = self._closed or reason.getErrorMessage()
+        self._end(reason.getErrorMessage())
+
+    def _end(self, reason: str) -> None:
+        if self._is_over:
+            return
+        self._is_over = True
+        self._closed = self._closed or reason
         for timer in (self._expiry, self._beat):
             if timer is not None and timer.active():
                 timer.cancel()
         self._expiry = self._beat = None
         pending, self._pending = self._pending, {}
+        self._on_closed(self._closed)  # first, so that who tries again doesn't try it here
         for request in pending.values():
             request.answered.errback(ClosedError(self._closed))
-        self._on_closed(self._closed)
 
     def _receive(self, packet: Packet) -> None:
         body = inflate(packet.body, MAX_BODY) if packet.flags & DEFLATE else packet.body

@@ -64,13 +64,13 @@ class Engine:
         self.store = store = Store(clock, database, settings.commit_gap_seconds, settings.max_calls, batching)
         self._streams = Streams(clock, store, settings.ack_seconds, events.message.tell)
         self.keeper = Keeper(store, request, now_ms, self._found)
-        self._gaps = Gaps(clock, store, self._streams, self.keeper, settings)
+        self.gaps = Gaps(clock, store, self._streams, self.keeper, settings)
         self._receiver = Receiver(
             clock,
             store,
             self._streams,
             self.keeper,
-            self._gaps,
+            self.gaps,
             settings,
             session.acknowledge,
             events.passthrough.tell,
@@ -90,14 +90,14 @@ class Engine:
             store,
             self._streams,
             self.keeper,
-            self._gaps,
+            self.gaps,
             settings,
             request,
             tell,
             events.conversation.tell,
         )
         self._notices = Notices(request, tell, events.notice.tell)
-        self.history = History(store, self._streams, self.keeper)
+        self.history = History(store, self._streams, self.keeper, self.gaps)
         self.conversations = Conversations(store, self._streams, uid, request, events.conversation.tell)
         self.presence = Presence(request, events.presence.tell)
 
@@ -109,13 +109,13 @@ class Engine:
                 self.keeper.open(self._database)
                 self._streams.open(self._database)
                 self.sending.open(self._database)
-            self._gaps.open()
+            self.gaps.open()
         await self.session.start()
 
     async def stop(self) -> None:
         """Disconnect, and close the store once all is in it."""
         self._receiver.flush()
-        self._gaps.close()
+        self.gaps.close()
         self._return.close()
         self.sending.close()
         await self.session.stop()
@@ -127,7 +127,7 @@ class Engine:
     def came_online(self) -> None:
         """Catch up, and send what waits."""
         self._return.refresh()
-        self._gaps.came_online()
+        self.gaps.came_online()
         self._notices.came_online()
         self.presence.came_online()
         self.sending.came_online()

@@ -5,6 +5,7 @@ the application, and however much is missing, no more than one page of it is in 
 """
 
 from collections import deque
+from collections.abc import Iterable
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -17,6 +18,7 @@ from imd.client.keeping import PAGE, Keeper
 from imd.client.settings import Settings
 from imd.client.store import Store
 from imd.client.streams import Stream, Streams
+from imd.client.values import Conversation
 from imd.wire.results import Result
 
 _MAY_PASS = PASSING | {Result.INTERNAL, Result.NOT_LOGGED_IN}
@@ -48,6 +50,11 @@ class Gaps:
         """Take in that a conversation goes up to a seq, and fill what is missing."""
         stream.known = max(stream.known, seq_id)
         self.fill(stream)
+
+    def learn(self, told: Iterable[Conversation]) -> None:
+        """Take in how far conversations go, and fill what is missing."""
+        for stream in self._streams.learn(told):
+            self.fill(stream)
 
     def fill(self, stream: Stream) -> None:
         """Fetch and show what is missing, unless that is under way."""
@@ -140,7 +147,7 @@ class Gaps:
 
     async def _fetch(self, stream: Stream, end: int) -> None:
         """Fetch what is missing between ``shown`` and ``end``."""
-        page = await self._keeper.fetch(stream.group_id, stream.shown, end, PAGE)
+        page = await self._keeper.fetch(stream.group_id, stream.shown, end, end - stream.shown - 1)
         first = page.messages[0].seq_id if page.messages else end
         if first == stream.shown + 1 or page.has_more:
             return

@@ -8,6 +8,7 @@ from twisted.internet.defer import Deferred
 
 from imd.client.answer import Answer, answer
 from imd.client.errors import NotFoundError
+from imd.client.gaps import Gaps
 from imd.client.keeping import Keeper
 from imd.client.values import Conversation, Member, member_of
 from imd.wire.bodies import (
@@ -39,10 +40,11 @@ class Groups:
     """
 
     def __init__(
-        self, request: Callable[[Command, Body], "Deferred[Any]"], keeper: Keeper, new_id: Callable[[], str]
+        self, request: Callable[[Command, Body], "Deferred[Any]"], keeper: Keeper, gaps: Gaps, new_id: Callable[[], str]
     ) -> None:
         self._request = request
         self._keeper = keeper
+        self._gaps = gaps
         self._new_id = new_id
 
     def create(
@@ -135,7 +137,13 @@ class Groups:
 
     def find(self, group_ids: Iterable[str]) -> Answer[list[Conversation]]:
         """Ask how these conversations are now, at most 200; of groups I am not in only what is public (GROUP_BY_ID)."""
-        return answer(self._keeper.look_up(group_ids))
+
+        async def find() -> list[Conversation]:
+            told = await self._keeper.look_up(group_ids)
+            self._gaps.learn(told)
+            return told
+
+        return answer(find())
 
     def _change(self, command: Command, body: Body) -> Answer[Conversation]:
         async def change() -> Conversation:
@@ -143,6 +151,7 @@ class Groups:
             kept = await self._keeper.keep(told.groups)
             if not kept:
                 raise NotFoundError(Result.NOT_FOUND, "the server did not tell of the group")
+            self._gaps.learn(kept)
             return kept[0]
 
         return answer(change())

@@ -8,11 +8,13 @@ from twisted.internet.defer import Deferred
 from imd.client import conversations, messages
 from imd.client.database import Database
 from imd.client.errors import ClosedError, TimedOutError
+from imd.client.gaps import Gaps
 from imd.client.keeping import PAGE, Keeper
 from imd.client.store import Store
 from imd.client.streams import Streams
 from imd.client.values import Message
 
+_LARGEST = 2**63 - 1
 _TRIES = 10
 """Pulls for one page; each brings a message at least, or shows that there is none."""
 
@@ -28,10 +30,11 @@ class _Page(NamedTuple):
 class History:
     """Pages of conversations, each gap asked for once at a time."""
 
-    def __init__(self, store: Store, streams: Streams, keeper: Keeper) -> None:
+    def __init__(self, store: Store, streams: Streams, keeper: Keeper, gaps: Gaps) -> None:
         self._store = store
         self._streams = streams
         self._keeper = keeper
+        self._gaps = gaps
         self._asked: dict[tuple[str, int, int], list[Deferred[None]]] = {}
 
     async def newest(self, group_id: str, before: int, limit: int) -> list[Message]:
@@ -46,14 +49,19 @@ class History:
         return await self.between(group_id, max(before - limit, 1), before - 1)
 
     async def between(self, group_id: str, first: int, last: int) -> list[Message]:
-        """Return the messages from one seq to another, at most 100 apart."""
+        """Return the messages from one seq to another, at most 100. Raises ValueError where that is no seq."""
+        if not 0 < first <= last + 1 <= _LARGEST:
+            raise ValueError(f"seqs {first} to {last}; expected 1 to {_LARGEST - 1}")
         page = await self._read(group_id, first, last)
         with suppress(ClosedError, TimedOutError):  # while offline, what is there has to do
             for _ in range(_TRIES):
                 if not page.first_missing:
                     break
+                before = page
                 await self._fetch(group_id, page.first_missing, page.last_missing)
                 page = await self._read(group_id, first, last)
+                if page == before:
+                    break
         return page.messages
 
     async def _end(self, group_id: str) -> int:
@@ -61,7 +69,7 @@ class History:
         stream = self._streams.get(group_id)
         if stream is None or stream.shown < 0 or not stream.known:
             with suppress(ClosedError, TimedOutError):
-                self._streams.learn(await self._keeper.look_up([group_id]))
+                self._gaps.learn(await self._keeper.look_up([group_id]))
                 stream = self._streams.get(group_id)
                 if stream is None or not stream.known:
                     await self._keeper.fetch(group_id, 0, 0, 1)  # to be told why not
@@ -89,7 +97,7 @@ class History:
             return
         self._asked[key] = []
         try:
-            page = await self._keeper.fetch(group_id, first - 1, last + 1, PAGE)
+            page = await self._keeper.fetch(group_id, first - 1, last + 1, last - first + 1)
             came = page.messages[0].seq_id if page.messages else 0
             if came != first and not page.has_more:
                 # The server has no more of it: the history begins later by now.

@@ -251,8 +251,8 @@ class Session:
         kick, self._kick = self._kick, None
         if kick is None:
             return False
-        self._end(KickedError(f"the server has ended the session: {kick.message or _KICKS[kick.reason]}"))
         self._watcher.kicked(kick)
+        self._end(KickedError(f"the server has ended the session: {kick.message or _KICKS[kick.reason]}"))
         return True
 
     def _try_later(self, reason: str) -> None:

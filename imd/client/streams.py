@@ -67,6 +67,8 @@ class Streams(dict[str, Stream]):
         """Take in how far conversations go, and return those with something missing."""
         behind = []
         for conversation in told:
+            if not conversation.max_seq:
+                continue  # nothing was said in it yet, or the user is not in it
             stream = self[conversation.group_id]
             stream.shown = max(stream.shown, conversation.shown_seq)
             stream.known = max(stream.known, conversation.max_seq)

@@ -13,13 +13,11 @@ from imd.cli.chat.single import peer_in
 from imd.cli.chat.words import plain
 from imd.client import Client
 from imd.client.errors import PASSING, ClosedError, ResultError
+from imd.client.values import Conversation as ConversationRow
 from imd.client.values import Message, Receipt, State
 from imd.wire.bodies import (
-    GetGroupById,
-    ImGroup,
     ListMsgReader,
     SubmitReadSeq,
-    UserData,
 )
 from imd.wire.commands import Command
 from imd.wire.enums import GroupType, MsgStatus, MsgType
@@ -100,7 +98,8 @@ class Conversation:
         if self._held is not None:
             self._held.append(message)
         elif message.seq_id > self.newest:
-            if message.seq_id > max(self.newest, self.marks.newest()[0]) + 1:
+            before = self.end()
+            if before and message.seq_id > before + 1:
                 self._say(_LEFT_OUT)
             self._show(message)
             if message.msg_type == MsgType.CONTROL and _is_announcement(control_in(message.msg_body)):
@@ -121,13 +120,13 @@ class Conversation:
         """Return the newest seq that is known of."""
         return max(self.newest, self.marks.newest()[0])
 
-    async def look_up(self) -> ImGroup | None:
+    async def look_up(self) -> ConversationRow | None:
         """Return how the conversation stands for me, None where there is nothing to know."""
         try:
-            answer: UserData = await self._client.request(Command.GROUP_BY_ID, GetGroupById(group_ids=[self.group_id]))
+            found = await self._client.groups.find([self.group_id])
         except ResultError:
             return None
-        for group in answer.groups:
+        for group in found:
             self._has_read = max(self._has_read, group.read_seq)
             if self.peer not in (0, self._uid):
                 self.marks.hear(self.peer, group.peer_receive_seq, group.peer_read_seq)
@@ -160,7 +159,7 @@ class Conversation:
         for message in page:
             self._show(message)
 
-    def _introduce(self, group: ImGroup) -> None:
+    def _introduce(self, group: ConversationRow) -> None:
         self._say(about_line(group, self._now_ms(), self._zone))
         if group.announcement:
             self._say(f"!! Announcement: {group.announcement}")

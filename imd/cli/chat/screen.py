@@ -9,7 +9,7 @@ from rich.cells import cell_len, set_cell_size
 from imd.cli.chat.control import control_in, sentence
 from imd.cli.chat.single import peer_in
 from imd.cli.chat.words import ROLES, moment, presence
-from imd.client.values import Message, message_of
+from imd.client.values import Conversation, Message, message_of
 from imd.wire.bodies import GroupMember, ImGroup
 from imd.wire.enums import SYSTEM_GROUP, MsgStatus, MsgType, Quit
 
@@ -73,7 +73,7 @@ def text_of(message: Message, me: int, zone: tzinfo | None) -> str:
     return message.msg_body if kind is None else f"[{' '.join(filter(None, (kind, message.attach_name)))}]"
 
 
-def about_line(group: ImGroup, now_ms: int, zone: tzinfo | None) -> str:
+def about_line(group: Conversation, now_ms: int, zone: tzinfo | None) -> str:
     """Return what one should know of a group as one comes there."""
     parts = [f"{group.group_name}, {group.member_count} member{'s' if group.member_count != 1 else ''}"]
     if group.is_quit:
@@ -81,7 +81,7 @@ def about_line(group: ImGroup, now_ms: int, zone: tzinfo | None) -> str:
     return "; ".join([*parts, *silence(group, now_ms, zone)])
 
 
-def silence(group: ImGroup, now_ms: int, zone: tzinfo | None) -> list[str]:
+def silence(group: Conversation, now_ms: int, zone: tzinfo | None) -> list[str]:
     """Return what keeps one from speaking in a group."""
     parts = []
     if group.mute_all:

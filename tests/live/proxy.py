@@ -1,4 +1,4 @@
-"""A TCP proxy that does to connections what networks do: delays, cuts at any byte, resets, half-open ones, black holes."""
+"""A TCP proxy that does what networks do: delays, cuts at any byte, resets, half-open connections, black holes."""
 
 from collections import deque
 from collections.abc import Callable

@@ -103,6 +103,9 @@ BY_RESULT: dict[int, type[ResultError]] = {
 PASSING = frozenset({Result.UNAVAILABLE, Result.RATE_LIMITED})
 """Refusals of what may be asked again in a moment."""
 
+MAY_PASS = PASSING | {Result.INTERNAL, Result.NOT_LOGGED_IN}
+"""Refusals that are no reason to give up what was asked for."""
+
 
 def refusal(result: int, reason: str) -> ResultError:
     """Return the exception for a result; of one that a later server has added, the ResultError itself."""

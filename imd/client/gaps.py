@@ -13,15 +13,12 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
 from imd.client import messages
-from imd.client.errors import PASSING, ClientError, ClosedError, ResultError
+from imd.client.errors import MAY_PASS, ClientError, ClosedError, ResultError
 from imd.client.keeping import PAGE, Keeper
 from imd.client.settings import Settings
 from imd.client.store import Store
 from imd.client.streams import Stream, Streams
 from imd.client.values import Conversation
-from imd.wire.results import Result
-
-_MAY_PASS = PASSING | {Result.INTERNAL, Result.NOT_LOGGED_IN}
 
 
 class Gaps:
@@ -103,7 +100,7 @@ class Gaps:
             self.fill(stream)  # there may be more by now
         elif isinstance(error, ClosedError):
             self._interrupted.add(stream)
-        elif isinstance(error, ResultError) and error.result not in _MAY_PASS:
+        elif isinstance(error, ResultError) and error.result not in MAY_PASS:
             self._log.info(
                 "{group_id}: what is missing can't be fetched: {error}", group_id=stream.group_id, error=error
             )

@@ -9,7 +9,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
 from imd.client import conversations
-from imd.client.errors import ClientError, ClosedError
+from imd.client.errors import MAY_PASS, ClientError, ClosedError, ResultError
 from imd.client.gaps import Gaps
 from imd.client.keeping import Keeper
 from imd.client.settings import Settings
@@ -131,7 +131,12 @@ class Return:
         async def fetch_some() -> None:
             for stream in waiting:
                 known = stream.known
-                await self._keeper.fetch(stream.group_id, max(stream.shown, 0), known + 1, self._settings.page_size)
+                try:
+                    await self._keeper.fetch(stream.group_id, max(stream.shown, 0), known + 1, self._settings.page_size)
+                except ResultError as error:
+                    if error.result in MAY_PASS:
+                        raise
+                    continue  # who fills its gaps finds out what is with it
                 acks.append(ImMsgAck(group_id=stream.group_id, seq_id=known))
 
         acks: list[ImMsgAck] = []

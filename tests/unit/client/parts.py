@@ -21,7 +21,6 @@ from imd.wire.bodies import (
     ImMsg,
     ImMsgAck,
     ListGroup,
-    MsgAck,
     PullMsg,
     UserData,
     UserLoginAck,
@@ -47,6 +46,7 @@ class Server:
         self.receive_seq: dict[str, int] = {}
         self.refused: dict[Command, list[Result]] = {}
         self.silent: set[Command] = set()
+        self.closed: set[str] = set()
         self.asked: list[tuple[Command, Any]] = []
         self.acked: list[int] = []
         self.wire: StringTransport | None = None
@@ -173,8 +173,10 @@ class Server:
             self.asked.append((command, body))
         if answer is None or command in self.silent or self.protocol is None:
             return
-        if self.refused.get(command):
-            result = self.refused[command].pop(0)
+        result = self.refused[command].pop(0) if self.refused.get(command) else Result.OK
+        if command == Command.IM_OFFLINE_MSG and body.group_id in self.closed:
+            result = Result.NOT_IN_GROUP
+        if result:
             self.protocol.dataReceived(encode_error(command, packet.trace_id, result, f"{result.name} it is"))
             return
         told = self._answer(command, body) or answer()

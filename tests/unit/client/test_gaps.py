@@ -42,7 +42,11 @@ class GapTests(ClientTestCase):
         self.server.say()
         self.server.run()
         assert self.seqs() == list(range(4, 255))
-        assert [(pull.receive_seq_id, pull.before_seq_id) for pull in self.pulls()] == [(3, 104), (103, 204), (203, 254)]
+        assert [(pull.receive_seq_id, pull.before_seq_id) for pull in self.pulls()] == [
+            (3, 104),
+            (103, 204),
+            (203, 254),
+        ]
 
     def test_one_that_can_not_be_filled_now_is_asked_for_again_after_ever_longer_pauses(self) -> None:
         self.server.refused[Command.IM_OFFLINE_MSG] = [Result.UNAVAILABLE] * 3

@@ -82,7 +82,14 @@ class ReceivingTests(ClientTestCase):
         assert self.rows("SELECT msg_body, msg_status FROM x_message WHERE seq_id = 1") == [("", MsgStatus.REVOKED)]
 
     def test_a_control_message_that_can_not_be_read_harms_nothing(self) -> None:
-        for body in ("", "[]", "{}", '{"op": "revoke"}', '{"op": "revoke", "seq_id": "x"}', '{"op": "revoke", "seq_id": null}'):
+        for body in (
+            "",
+            "[]",
+            "{}",
+            '{"op": "revoke"}',
+            '{"op": "revoke", "seq_id": "x"}',
+            '{"op": "revoke", "seq_id": null}',
+        ):
             self.server.say(msg_type=MsgType.CONTROL, msg_body=body)
         assert len(self.shown) == 6
 

@@ -3,6 +3,7 @@
 import sqlite3
 from contextlib import closing
 
+from sqlalchemy.exc import OperationalError
 from twisted.trial.unittest import SynchronousTestCase
 
 from imd.client import messages, schema
@@ -94,7 +95,7 @@ class FileTests(SynchronousTestCase):
         database = self.open()
         with database.transaction():
             messages.delete(database, "g1", [1])
-            with self.assertRaises(Exception), database.savepoint():
+            with self.assertRaises(OperationalError), database.savepoint():
                 messages.delete(database, "g1", [2])
                 database.run("nonsense")
             assert database.run("SELECT seq_id FROM x_message") == [(1,)]

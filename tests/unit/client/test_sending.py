@@ -2,8 +2,10 @@
 
 from dataclasses import replace
 
+from twisted.trial.unittest import SynchronousTestCase
+
 from imd.client.errors import BusyError, TooLargeError, UnknownMessageError
-from imd.client.values import Message
+from imd.client.values import Message, body_of, message_of
 from imd.wire.bodies import ImMsg
 from imd.wire.commands import Command
 from imd.wire.enums import MsgType, Status
@@ -241,23 +243,23 @@ class BoundsTests(SendingTestCase):
         assert self.client.queued == 0
 
 
-def test_the_body_of_a_message_has_what_a_client_sends() -> None:
-    from imd.client.values import body_of, message_of
+class BodyTests(SynchronousTestCase):
+    def test_the_body_of_a_message_has_what_a_client_sends(self) -> None:
 
-    sent = ImMsg(
-        msg_id="m",
-        msg_type=6,
-        msg_body="b",
-        sender_name="n",
-        sender_remark="r",
-        group_id=CHAT,
-        extra="e",
-        attach_id=1,
-        attach_type=2,
-        attach_name="a",
-        attach_url="u",
-        attach_size=3,
-        whether_non_count=1,
-        at_uids=[3, 0],
-    )
-    assert body_of(message_of(sent)) == sent
+        sent = ImMsg(
+            msg_id="m",
+            msg_type=6,
+            msg_body="b",
+            sender_name="n",
+            sender_remark="r",
+            group_id=CHAT,
+            extra="e",
+            attach_id=1,
+            attach_type=2,
+            attach_name="a",
+            attach_url="u",
+            attach_size=3,
+            whether_non_count=1,
+            at_uids=[3, 0],
+        )
+        assert body_of(message_of(sent)) == sent

@@ -18,7 +18,7 @@ from imd.client.values import Kick, Message, State
 from imd.wire.commands import Command
 from imd.wire.enums import MsgStatus, MsgType, Status
 
-from .conftest import LogIn, NewUid
+from .conftest import LogIn, NewUid, StartDaemon
 from .daemon import Daemon
 from .device import message, until
 
@@ -178,14 +178,15 @@ async def test_history_pages_in_less_than_twenty_milliseconds(open_client: Open,
 @pytest.mark.parametrize("count", [5_000, pytest.param(100_000, marks=pytest.mark.soak)])
 @ensureDeferred
 async def test_a_long_absence_costs_no_memory(
-    daemon: Daemon, open_client: Open, log_in: LogIn, new_uid: NewUid, count: int
+    start_daemon: StartDaemon, log_in: LogIn, new_uid: NewUid, count: int
 ) -> None:
+    daemon = start_daemon(IMD_GATEWAY_PACKETS_PER_SECOND=1_000_000)
     sender, uid = await log_in(daemon, new_uid()), new_uid()
     for start in range(0, count, 500):
         said = [message(str(start + number), to=uid) for number in range(500)]
         for acked in [sender.connection.request(Command.IM_SEND_MSG, each) for each in said]:
             await acked
-    bob = open_client(uid)
+    bob = Client(f"tcp:127.0.0.1:{daemon.port}", uid, lambda: daemon.token(uid))
     heard = heard_by(bob)
     before = resident_kib()
     await bob.start()
@@ -195,3 +196,4 @@ async def test_a_long_absence_costs_no_memory(
     group_id = heard[0].group_id
     assert len(await bob.history(group_id, before=heard[0].seq_id, limit=100)) == 100
     assert len(heard) == 20
+    await bob.stop()

@@ -47,6 +47,7 @@ class Server:
         self.refused: dict[Command, list[Result]] = {}
         self.silent: set[Command] = set()
         self.closed: set[str] = set()
+        self.has_news = True
         self.asked: list[tuple[Command, Any]] = []
         self.acked: list[int] = []
         self.wire: StringTransport | None = None
@@ -188,7 +189,8 @@ class Server:
                 return UserLoginAck(heartbeat_seconds=5, idle_seconds=15)
             case Command.LIST_GROUP:
                 assert isinstance(body, ListGroup)
-                return UserData(groups=map(self.view, self.groups), server_time=77)
+                changed = self.groups if self.has_news or not body.since else {}
+                return UserData(groups=map(self.view, changed), server_time=77)
             case Command.GROUP_BY_ID:
                 assert isinstance(body, GetGroupById)
                 return UserData(groups=[self.view(name) for name in body.group_ids if name in self.groups])
@@ -288,6 +290,18 @@ class ClientTestCase(SynchronousTestCase):
 
     def seqs(self, messages: Iterable[Message] | None = None) -> list[int]:
         return [message.seq_id for message in (self.shown if messages is None else messages)]
+
+    def hold_store(self) -> list[Any]:
+        """Let the store be slow: what is received waits in the list that is returned, until ``release``."""
+        held: list[Any] = []
+        self.client._engine.store.put = lambda intake, item: held.append((intake, item))  # type: ignore[method-assign]
+        return held
+
+    def release(self, held: list[Any]) -> None:
+        store = self.client._engine.store
+        del store.put
+        for intake, item in held:
+            store.put(intake, item)
 
     def rows(self, statement: str, *parameters: Any) -> list[Any]:
         """Return rows of the open store."""

@@ -66,6 +66,7 @@ class GapTests(ClientTestCase):
         self.server.say()
         self.server.run()
         self.server.silent.clear()
+        self.server.has_news = False
         self.come_back()
         assert self.seqs() == [4, 5]
 
@@ -79,6 +80,7 @@ class GapTests(ClientTestCase):
         self.server.run()
         self.stop()
         self.server.silent.clear()
+        self.server.has_news = False
         self.shown.clear()
         self.client = self.make(store)
         self.start()

@@ -52,6 +52,15 @@ class ReceivingTests(ClientTestCase):
         assert self.server.acked == []
         assert self.seqs() == [2]
 
+    def test_nor_what_is_stored_only_then(self) -> None:
+        held = self.hold_store()
+        self.server.say()
+        self.come_back()
+        self.release(held)
+        self.server.wait(1)
+        assert self.server.acked == []
+        assert self.seqs() == [2]
+
     def test_what_comes_out_of_order_is_shown_in_order(self) -> None:
         messages = [self.server.store(CHAT, 3) for _ in range(3)]
         self.server.silent.add(Command.IM_OFFLINE_MSG)
@@ -132,13 +141,9 @@ class BoundsTests(ClientTestCase):
     def test_what_the_store_can_not_take_now_is_fetched_later(self) -> None:
         self.server.say()
         self.start()
-        store = self.client._engine.store
-        put, held = store.put, []
-        store.put = lambda intake, item: held.append((intake, item))  # type: ignore[method-assign]
+        held = self.hold_store()
         self.server.say(number=30)
-        store.put = put  # type: ignore[method-assign]
         assert len(held) == 10
-        for intake, item in held:
-            put(intake, item)
+        self.release(held)
         self.server.run()
         assert self.seqs() == list(range(1, 32))

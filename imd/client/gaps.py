@@ -113,8 +113,7 @@ class Gaps:
         self._next()
 
     def _try_later(self, stream: Stream) -> None:
-        settings = self._settings
-        stream.pause = min(max(2 * stream.pause, settings.retry_seconds), settings.longest_retry_seconds)
+        stream.pause = self._settings.next_pause(stream.pause)
         if self._is_open:
             stream.is_filling = True
             self._timers[stream] = self._clock.callLater(stream.pause, self._try_again, stream)

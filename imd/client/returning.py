@@ -94,8 +94,7 @@ class Return:
             if self._again:
                 self.refresh()  # of the next connection
         elif self._store.is_open:
-            settings = self._settings
-            self._pause = min(max(2 * self._pause, settings.retry_seconds), settings.longest_retry_seconds)
+            self._pause = self._settings.next_pause(self._pause)
             self._timer = self._clock.callLater(self._pause, self._try_again)
 
     def _try_again(self) -> None:

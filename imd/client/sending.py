@@ -243,8 +243,7 @@ class SendQueue:
         self._send_ready()
 
     def _pause(self, lane: _Lane) -> None:
-        settings = self._settings
-        lane.pause = min(max(2 * lane.pause, settings.retry_seconds), settings.longest_retry_seconds)
+        lane.pause = self._settings.next_pause(lane.pause)
 
         def go_on() -> None:
             lane.timer = None

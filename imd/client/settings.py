@@ -47,5 +47,9 @@ class Settings:
     commit_gap_seconds: float = 0.003
     """The least time between two commits of the local store under load."""
 
+    def next_pause(self, pause: float) -> float:
+        """Return the pause that follows on one of ``pause`` seconds, 0 for none."""
+        return min(max(2 * pause, self.retry_seconds), self.longest_retry_seconds)
+
 
 DEFAULTS = Settings()

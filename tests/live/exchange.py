@@ -13,7 +13,7 @@ from twisted.internet.threads import deferToThread
 
 from imd.client import Client
 from imd.client.settings import DEFAULTS, Settings
-from imd.client.values import Message
+from imd.client.values import Connectivity, Message, State
 from imd.wire.enums import MsgType, Status
 
 from .daemon import Daemon
@@ -67,11 +67,16 @@ class Party:
         self.client = Client(server, self.uid, lambda: token(self.uid), self.store, settings=self._settings)
         self.client.on_message(self.shown.append)
         self.client.on_status(self._changed)
+        self.client.on_connection(self._connected)
 
     async def close(self) -> None:
         """End."""
         await self.client.stop()
         await self.proxy.close()
+
+    def _connected(self, connectivity: Connectivity) -> None:
+        if connectivity.state is State.WAITING:  # a daemon may take longer to start than twenty tries
+            reactor.callLater(0, self.client.network_changed)
 
     def _changed(self, message: Message) -> None:
         if message.status == Status.SUCCESS:

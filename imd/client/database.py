@@ -1,8 +1,9 @@
 """The local store's file, or the memory in place of it: opened, locked, and written in transactions."""
 
+import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from os import PathLike, fspath
 from typing import Any
 
@@ -36,7 +37,11 @@ class Database:
         return self._connection
 
     def open(self) -> None:
-        """Open the store, and make it where it is missing; until ``close`` it is this process's alone."""
+        """Open the store, or make it, for its owner's eyes only; until ``close`` it is this process's alone."""
+        if self._path is not None:
+            # Only one that is missing: to close a file that is open as a database drops its locks.
+            with suppress(OSError), open(self._path, "xb", opener=_private):
+                pass  # what is wrong with it, SQLite says
         self._engine = _engine(self._path)
         try:
             self._connection = self._engine.connect()
@@ -113,6 +118,10 @@ class Database:
         if code == sqlite3.SQLITE_BUSY:
             return f"the local store {self._path} is in use by another client: each needs a file of its own"
         return f"the local store {self._path} can't be used: {error.orig}"
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def _engine(path: str | None) -> Engine:

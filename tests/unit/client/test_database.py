@@ -1,7 +1,10 @@
 """The local store's file: its columns, whose it is, and that it is one process's alone."""
 
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
+from pathlib import Path
 
 from sqlalchemy.exc import OperationalError
 from twisted.trial.unittest import SynchronousTestCase
@@ -57,9 +60,22 @@ class FileTests(SynchronousTestCase):
         with second.transaction():
             assert second.run("SELECT seq_id FROM x_message") == [(3,)]
 
+    def test_nobody_else_may_read_it(self) -> None:
+        self.open()
+        for file in Path(self.path).parent.glob(f"{Path(self.path).name}*"):
+            assert file.stat().st_mode & 0o077 == 0, file
+
     def test_two_on_one_file_are_an_error_that_says_so(self) -> None:
         self.open()
         assert "is in use by another client" in self.complaint()
+
+    def test_also_from_another_process_and_after_another_try(self) -> None:
+        self.open()
+        for _ in range(2):
+            self.complaint()
+            code = f"from imd.client.database import Database; Database({self.path!r}, 7).open()"
+            other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+            assert "is in use by another client" in other.stderr
 
     def test_one_that_is_closed_can_be_opened_by_another(self) -> None:
         self.open().close()

@@ -30,6 +30,11 @@ class Database:
         self._connection: Connection | None = None
 
     @property
+    def is_in_memory(self) -> bool:
+        """Whether there is no file."""
+        return self._path is None
+
+    @property
     def connection(self) -> Connection:
         """The one connection."""
         if self._connection is None:

@@ -63,7 +63,7 @@ class Engine:
         request, tell = session.request, session.tell
         self.store = store = Store(clock, database, settings.commit_gap_seconds, settings.max_calls, batching)
         self._streams = Streams(clock, store, settings.ack_seconds, events.message.tell)
-        self.keeper = Keeper(store, request, now_ms, self._found)
+        self.keeper = Keeper(store, request, now_ms, self._found, settings.max_in_memory)
         self.gaps = Gaps(clock, store, self._streams, self.keeper, settings)
         self._receiver = Receiver(
             clock,

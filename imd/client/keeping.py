@@ -16,6 +16,8 @@ from imd.wire.commands import Command
 from imd.wire.enums import MsgType
 
 PAGE = 100
+_TRIMMED = 1_000
+"""Messages that come between two times that a store in memory is trimmed."""
 _CONTROL = int(MsgType.CONTROL)
 
 
@@ -28,12 +30,15 @@ class Keeper:
         request: Callable[[Command, Body], "Deferred[Any]"],
         now_ms: Callable[[], int],
         found: Callable[[Message], None],
+        max_in_memory: int,
     ) -> None:
         self._store = store
         self._request = request
         self._now_ms = now_ms
         self._found = found
+        self._max_in_memory = max_in_memory
         self._ends: conversations.Ends | None = None
+        self._untrimmed = 0
 
     def open(self, database: Database) -> None:
         """Take in how far the store is."""
@@ -43,19 +48,22 @@ class Keeper:
 
     def insert(self, arrived: Sequence[Message]) -> messages.Inserted:
         """Put messages in; what was found has then to be told by ``tell``."""
-        assert self._ends is not None
         database = self._store.database
         inserted = messages.insert_received(database, arrived)
         for message in arrived:
             if message.msg_type == _CONTROL and (seq_id := _revoked(message.msg_body)):
                 messages.take_back(database, message.group_id, seq_id)
-        self._ends.move(arrived)
+        self.move(arrived)
         return inserted
 
-    def move(self, acked: Iterable[Message]) -> None:
-        """Let conversations end with messages of mine that were ACKed."""
+    def move(self, stored: Sequence[Message]) -> None:
+        """Let conversations end with messages that the store has now."""
         assert self._ends is not None
-        self._ends.move(acked)
+        self._ends.move(stored)
+        self._untrimmed += len(stored)
+        if self._untrimmed >= _TRIMMED and self._store.database.is_in_memory:
+            self._untrimmed = 0
+            messages.trim(self._store.database, self._max_in_memory)
 
     # In the reactor.
 

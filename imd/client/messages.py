@@ -106,6 +106,14 @@ def clear(database: Database, group_id: str, init_seq: int) -> None:
     database.run("DELETE FROM x_message WHERE group_id = ? AND seq_id > 0 AND seq_id <= ?", group_id, init_seq)
 
 
+def trim(database: Database, keep: int) -> None:
+    """Drop all but the newest ``keep`` messages, and what is not ACKed."""
+    database.run(
+        "DELETE FROM x_message WHERE rowid <= (SELECT max(rowid) FROM x_message) - ? AND seq_id > 0",
+        keep,
+    )
+
+
 def mark_read(database: Database, group_id: str, after: int, read_seq: int) -> None:
     """Set what was received after one seq and up to another to READ."""
     database.run(

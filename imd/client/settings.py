@@ -44,6 +44,8 @@ class Settings:
     """Received messages that may wait to be stored; what comes above that is fetched later."""
     max_calls: int = 1_000
     """Other writes and reads of the local store that may wait; the next fails with BusyError."""
+    max_in_memory: int = 10_000
+    """Messages that a store in memory holds, or some more; older ones are fetched again when they are asked for."""
     commit_gap_seconds: float = 0.003
     """The least time between two commits of the local store under load."""
 

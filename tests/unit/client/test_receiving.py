@@ -136,7 +136,22 @@ class ReceivingTests(ClientTestCase):
 
 
 class BoundsTests(ClientTestCase):
-    settings = replace(ClientTestCase.settings, max_unstored=10)
+    settings = replace(ClientTestCase.settings, max_unstored=10, max_in_memory=100)
+
+    def test_a_store_in_memory_holds_no_more_than_so_many(self) -> None:
+        self.start()
+        self.server.say(number=5_000)
+        self.server.run()
+        assert self.seqs() == list(range(1, 5_001))
+        assert self.rows("SELECT count(*) <= 1100 FROM x_message") == [(1,)]
+        assert self.seqs(self.result(self.client.history(CHAT, before=101, limit=100))) == list(range(1, 101))
+
+    def test_one_in_a_file_holds_all(self) -> None:
+        self.client = self.make(self.mktemp())
+        self.start()
+        self.server.say(number=2_500)
+        self.server.run()
+        assert self.rows("SELECT count(*) FROM x_message") == [(2_500,)]
 
     def test_what_the_store_can_not_take_now_is_fetched_later(self) -> None:
         self.server.say()

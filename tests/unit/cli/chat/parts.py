@@ -32,6 +32,11 @@ class ChatTestCase(SynchronousTestCase):
         self.noises = count(1)
         self.known: set[str] = set()
         self.tokens = iter(f"token {n}" for n in range(1, 100))
+        self.make()
+
+    def make(self, store: str | None = None) -> None:
+        """Open a chat."""
+        self.reactor.tcpClients.clear()
         self.chat = Chat(
             self.reactor,
             7,
@@ -41,6 +46,7 @@ class ChatTestCase(SynchronousTestCase):
             self.reactor.seconds,
             self.noise,
             UTC,
+            store=store,
             batching=Inline,
         )
         self.screen = StringTransport()

@@ -1,5 +1,7 @@
 """The chat: what is typed arrives once, in order, whatever becomes of the connection."""
 
+from pathlib import Path
+
 from imd.cli.chat.program import MAX_TYPED, RECONNECT_SECONDS, SETTINGS, ChatError
 from imd.wire.bodies import (
     CloseChannel,
@@ -184,6 +186,29 @@ class ReconnectTests(ChatTestCase):
         pulls = self.come_online([message(5)])
         assert self.shown() == ["The daemon is back.", "   5  01-01 00:00  3: text 5"]
         assert pulls == [PullMsg(group_id="3_7", receive_seq_id=4, before_seq_id=6, page_size=20)]
+
+    def test_of_a_long_absence_the_newest_messages_are_shown(self) -> None:
+        self.come_online([message(4)])
+        self.lose()
+        self.shown()
+        self.reactor.advance(RECONNECT_SECONDS)
+        self.come_online([message(seq) for seq in range(5, 300)], has_more=True)
+        shown = self.shown()
+        assert shown[:2] == ["The daemon is back.", "(older messages are left out)"]
+        assert [int(line.split()[0]) for line in shown[2:]] == list(range(280, 300))
+
+    def test_a_chat_can_be_kept_in_a_file(self) -> None:
+        path = self.mktemp()
+        self.make(path)
+        self.come_online([message(4)])
+        assert Path(path).exists()
+
+    def test_a_file_that_is_no_store_is_an_error(self) -> None:
+        path = Path(self.mktemp())
+        path.write_bytes(b"nonsense" * 1000)
+        self.make(str(path))
+        error = self.failureResultOf(self.run_, ChatError).value
+        assert str(error) == f"The local store {path} can't be used: file is not a database."
 
     def test_what_was_not_acked_is_sent_again_under_its_id(self) -> None:
         self.come_online()

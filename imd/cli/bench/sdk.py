@@ -38,8 +38,9 @@ class _Talker:
         self.is_ending = False
         self._latencies = latencies
         self._seqs: dict[str, int] = {}
+        node = target.nodes[uid % len(target.nodes)]
         self.client = Client(
-            f"tcp:{target.host}:{target.port}",
+            f"tcp:{node.host}:{node.port}",
             uid,
             lambda: issue(target.secret, uid, time(), _TOKEN_SECONDS),
             folder / f"{uid}.sqlite",
@@ -117,11 +118,11 @@ class Sdk:
         await deferLater(reactor, _WARM_UP_SECONDS)
         del latencies[:]
         heard = self._heard(talkers)
-        start = usage(target.pid)
+        start = usage(target)
         while (passed := monotonic() - start.wall) < self.seconds:
             progress(passed, self.seconds)
             await deferLater(reactor, _TURN_SECONDS)
-        used = usage(target.pid).since(start)
+        used = usage(target).since(start)
         count = self._heard(talkers) - heard
         measured = spread(latencies)
         for talker in talkers:
@@ -138,7 +139,7 @@ class Sdk:
             "message",
             count,
             used,
-            resident_bytes(target.pid),
+            resident_bytes(target),
             latency=measured,
             breaches=(*one.breaches, *two.breaches),
         )

@@ -16,6 +16,8 @@ from imd.client.values import Conversation, Message
 from imd.storage.schema import x_conversation, x_message
 from imd.wire.bodies import ImMsg
 
+from .folder import new_path
+
 
 class SchemaTests(SynchronousTestCase):
     def test_messages_have_every_column_of_the_servers_but_the_digest(self) -> None:
@@ -38,7 +40,7 @@ class SchemaTests(SynchronousTestCase):
 
 class FileTests(SynchronousTestCase):
     def setUp(self) -> None:
-        self.path = self.mktemp()
+        self.path = new_path(self)
 
     def open(self, uid: int = 7) -> Database:
         database = Database(self.path, uid)

@@ -9,6 +9,7 @@ from imd.wire.bodies import GetGroupById, PullMsg
 from imd.wire.commands import Command
 from imd.wire.results import Result
 
+from .folder import new_path
 from .parts import CHAT, ClientTestCase
 
 
@@ -71,7 +72,7 @@ class GapTests(ClientTestCase):
         assert self.seqs() == [4, 5]
 
     def test_one_that_was_left_open_is_filled_by_the_next_process(self) -> None:
-        store = self.mktemp()
+        store = new_path(self)
         self.client = self.make(store)
         self.start()
         self.server.silent.add(Command.IM_OFFLINE_MSG)

@@ -6,6 +6,7 @@ from imd.wire.bodies import IssueReadSeq, IssueReceipt
 from imd.wire.commands import Command
 from imd.wire.enums import MsgStatus, MsgType, Status
 
+from .folder import new_path
 from .parts import CHAT, ME, ClientTestCase
 
 
@@ -147,7 +148,7 @@ class BoundsTests(ClientTestCase):
         assert self.seqs(self.result(self.client.history(CHAT, before=101, limit=100))) == list(range(1, 101))
 
     def test_one_in_a_file_holds_all(self) -> None:
-        self.client = self.make(self.mktemp())
+        self.client = self.make(new_path(self))
         self.start()
         self.server.say(number=2_500)
         self.server.run()

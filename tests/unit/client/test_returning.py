@@ -8,13 +8,14 @@ from imd.wire.commands import Command
 from imd.wire.enums import MsgStatus
 from imd.wire.results import Result
 
+from .folder import new_path
 from .parts import CHAT, ClientTestCase
 
 
 class ReturningTests(ClientTestCase):
     def setUp(self) -> None:
         super().setUp()
-        self.store = self.mktemp()
+        self.store = new_path(self)
         self.client = self.make(self.store)
         self.server.say(number=2)
         self.start()

@@ -11,6 +11,7 @@ from imd.wire.commands import Command
 from imd.wire.enums import MsgType, Status
 from imd.wire.results import Result
 
+from .folder import new_path
 from .parts import CHAT, ME, ClientTestCase
 
 
@@ -87,7 +88,7 @@ class QueueTests(SendingTestCase):
         assert len(self.server.groups[CHAT]) == 1
 
     def test_what_waits_survives_the_application(self) -> None:
-        store = self.mktemp()
+        store = new_path(self)
         self.client = self.make(store)
         self.start()
         self.server.lose()
@@ -140,7 +141,7 @@ class FailureTests(SendingTestCase):
         assert self.client.queued == 0
 
     def test_it_still_holds_the_others_up_after_a_restart(self) -> None:
-        store = self.mktemp()
+        store = new_path(self)
         self.client = self.make(store)
         self.start()
         first, _ = self.fail("one", "two")

@@ -18,6 +18,7 @@ from imd.wire.commands import Command
 from imd.wire.packet import ACK, Packet, encode, encode_error
 from imd.wire.results import KickReason, Result
 
+from ...client.folder import new_path
 from .parts import ChatTestCase, message
 
 
@@ -198,13 +199,13 @@ class ReconnectTests(ChatTestCase):
         assert [int(line.split()[0]) for line in shown[2:]] == list(range(280, 300))
 
     def test_a_chat_can_be_kept_in_a_file(self) -> None:
-        path = self.mktemp()
+        path = new_path(self)
         self.make(path)
         self.come_online([message(4)])
         assert Path(path).exists()
 
     def test_a_file_that_is_no_store_is_an_error(self) -> None:
-        path = Path(self.mktemp())
+        path = Path(new_path(self))
         path.write_bytes(b"nonsense" * 1000)
         self.make(str(path))
         error = self.failureResultOf(self.run_, ChatError).value

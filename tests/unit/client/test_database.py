@@ -9,6 +9,7 @@ from pathlib import Path
 from sqlalchemy.exc import OperationalError
 from twisted.trial.unittest import SynchronousTestCase
 
+import imd
 from imd.client import messages, schema
 from imd.client.database import Database
 from imd.client.errors import StoreError
@@ -17,6 +18,8 @@ from imd.storage.schema import x_conversation, x_message
 from imd.wire.bodies import ImMsg
 
 from .folder import new_path
+
+ROOT = Path(imd.__file__).parents[1]
 
 
 class SchemaTests(SynchronousTestCase):
@@ -76,7 +79,7 @@ class FileTests(SynchronousTestCase):
         for _ in range(2):
             self.complaint()
             code = f"from imd.client.database import Database; Database({self.path!r}, 7).open()"
-            other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+            other = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
             assert "is in use by another client" in other.stderr
 
     def test_one_that_is_closed_can_be_opened_by_another(self) -> None:

@@ -1,6 +1,7 @@
 """One frozen Config, read from a TOML file, IMD_* variables and the command line, checked before anything starts."""
 
 import difflib
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -175,6 +176,76 @@ class Groups(Struct, frozen=True, kw_only=True):
     receipt_members: Annotated[int, Meta(ge=0, le=100_000)] = 100
 
 
+class Http(Struct, frozen=True, kw_only=True):
+    """The API for business servers and operators; off where ``listen`` is empty."""
+
+    listen: Annotated[
+        tuple[_Text, ...], Meta(description="a list of endpoint strings, such as tcp:7680:interface=127.0.0.1")
+    ] = ()
+    operations_listen: Annotated[
+        tuple[_Text, ...], Meta(description="a list of endpoint strings, such as tcp:7681:interface=127.0.0.1")
+    ] = ()
+    max_body: Annotated[int, Meta(ge=_KIB, le=64 * _KIB * _KIB)] = 1024 * _KIB
+    max_connections: Annotated[int, Meta(ge=1, le=100_000)] = 200
+    request_seconds: _Seconds = 10.0
+    answer_seconds: _Seconds = 10.0
+    requests_per_second: Annotated[int, Meta(ge=1, le=1_000_000)] = 1000
+    traced_pushes: Annotated[int, Meta(ge=0, le=10_000_000)] = 20_000
+
+
+class Destination(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind"):
+    """Where reports of clients go, and how much may be kept for it until it takes them."""
+
+    url: _Text
+    max_rows: Annotated[int, Meta(ge=1, le=1_000_000_000)] = 1_000_000
+    max_mib: Annotated[int, Meta(ge=1, le=1_048_576)] = 1024
+    timeout_seconds: Annotated[float, Meta(ge=0.1, le=600)] = 10.0
+
+
+class WebhookDestination(Destination, frozen=True, kw_only=True, tag="webhook"):
+    """A URL that takes signed POSTs, ``parallel`` at once; what it has refused ``attempts`` times is dead."""
+
+    secret_file: _Text
+    attempts: Annotated[int, Meta(ge=1, le=1000)] = 10
+    parallel: Annotated[int, Meta(ge=1, le=1000)] = 16
+
+
+class RedisDestination(Destination, frozen=True, kw_only=True, tag="redis"):
+    """A stream of Redis, cut to about ``max_length`` entries; 0 cuts nothing."""
+
+    stream: _Text
+    password_file: str = ""
+    max_length: Annotated[int, Meta(ge=0, le=1_000_000_000_000)] = 0
+
+
+class RabbitDestination(Destination, frozen=True, kw_only=True, tag="amqp"):
+    """A queue of RabbitMQ."""
+
+    queue: Annotated[str, Meta(pattern=r"\A[^\0]+\Z", max_length=255)]
+    password_file: str = ""
+
+
+class Upstream(Struct, frozen=True, kw_only=True):
+    """What clients report to the business, and where that goes."""
+
+    max_payload: Annotated[int, Meta(ge=1, le=MAX_BODY - 4 * _KIB)] = 64 * _KIB
+    lease_seconds: Annotated[float, Meta(ge=1, le=300)] = 15.0
+    destinations: dict[str, WebhookDestination | RedisDestination | RabbitDestination] = field(default_factory=dict)
+
+
+_DESTINATION = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_DESTINATION_KINDS = {
+    "http": "webhook",
+    "https": "webhook",
+    "redis": "redis",
+    "rediss": "redis",
+    "unix": "redis",
+    "amqp": "amqp",
+    "amqps": "amqp",
+}
+"""What stands before :// in the url of a destination."""
+
+
 class Config(Struct, frozen=True, kw_only=True):
     """Everything that can be set; conf/imd.toml tells each key. Durations are in the unit their name ends with."""
 
@@ -187,6 +258,8 @@ class Config(Struct, frozen=True, kw_only=True):
     messages: Messages = field(default_factory=Messages)
     notices: Notices = field(default_factory=Notices)
     groups: Groups = field(default_factory=Groups)
+    http: Http = field(default_factory=Http)
+    upstream: Upstream = field(default_factory=Upstream)
 
     @property
     def data(self) -> Path:
@@ -227,6 +300,7 @@ _VARIABLES = {
     f"IMD_{key}".upper() if section == "server" else f"IMD_{section}_{key}".upper(): (section, key)
     for section, keys in _KINDS.items()
     for key in keys
+    if key != "destinations"  # tables are for the file
 }
 
 
@@ -245,7 +319,7 @@ def load(config_file: Path | None, overrides: Mapping[str, object], environ: Map
             raise ConfigError(f"The variable {name} is unknown{_nearest(name, _VARIABLES)}")
         section, key = _VARIABLES[name]
         text = environ[name]
-        value = text.split() if key == "listen" else text
+        value = text.split() if key.endswith("listen") else text
         values[section][key] = _checked(section, key, value, f"The variable {name}", strict=False)
     for dotted, value in overrides.items():
         section, _, key = dotted.partition(".")
@@ -308,6 +382,8 @@ def _read(file: Path) -> Iterator[tuple[str, str, object]]:
 
 
 def _checked(section: str, key: str, value: object, where: str, *, strict: bool) -> object:
+    if key == "destinations":
+        return _checked_destinations(value, where)
     kind = _KINDS[section][key]
     try:
         return msgspec.convert(value, kind, strict=strict)
@@ -317,6 +393,31 @@ def _checked(section: str, key: str, value: object, where: str, *, strict: bool)
         else:
             found = f"{value!r:.80}"
         raise ConfigError(f"{where} is {found}, where {_expected(kind)} was expected.") from error
+
+
+def _checked_destinations(value: object, where: str) -> dict[str, object]:
+    """Return the tables of destinations, each with its kind. No value is repeated in errors: it may be secret."""
+    if not isinstance(value, dict):
+        raise ConfigError(f"{where} was expected to hold tables, such as [upstream.destinations.orders].")
+    destinations: dict[str, object] = {}
+    for name, table in value.items():
+        if not _DESTINATION.fullmatch(name):
+            raise ConfigError(
+                f"{where}: {name!r:.80} is no name of a destination: expected 1 to 64 characters of A-Z a-z 0-9 . _ -"
+            )
+        url = table.get("url") if isinstance(table, dict) else None
+        kind = _DESTINATION_KINDS.get(url.partition("://")[0]) if isinstance(url, str) else None
+        if kind is None or "kind" in table:
+            raise ConfigError(
+                f"{where}.{name} was expected to be a table with a url that begins with"
+                f" {', '.join(f'{scheme}://' for scheme in _DESTINATION_KINDS)}, and keys as conf/imd.toml shows them."
+            )
+        destinations[name] = {"kind": kind, **table}
+        try:
+            msgspec.convert({name: destinations[name]}, _KINDS["upstream"]["destinations"], strict=True)
+        except msgspec.ValidationError as error:
+            raise ConfigError(f"{where}.{name}: {str(error).replace('$[...]', name)}.") from None
+    return destinations
 
 
 def _expected(kind: Any) -> str:

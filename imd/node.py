@@ -5,6 +5,7 @@ import fcntl
 import os
 import socket
 from collections.abc import Mapping
+from importlib import metadata
 from pathlib import Path
 
 from imd.errors import ConfigError, StartError
@@ -45,6 +46,14 @@ class DataLock:
             os.ftruncate(self._file, 0)
             os.close(self._file)
             self._file = None
+
+
+def version() -> str:
+    """Return imd's version, empty where it runs from a checkout that was never installed."""
+    try:
+        return metadata.version("imd")
+    except metadata.PackageNotFoundError:
+        return ""
 
 
 def notify_systemd(state: str, environ: Mapping[str, str]) -> None:

@@ -14,7 +14,6 @@ from typing import Any, ClassVar
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
-from twisted.internet.endpoints import serverFromString
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort
 from twisted.internet.task import deferLater
@@ -30,6 +29,10 @@ from imd.gateway.limits import Limits
 from imd.gateway.outbox import Outbox
 from imd.gateway.proxied import ProxiedGateway
 from imd.gateway.sessions import Sessions
+from imd.http.figures import figures
+from imd.http.servers import HttpLimits, HttpServers
+from imd.http.table import Services as ApiServices
+from imd.listening import PROXIED, api_endpoint, gateway_endpoint
 from imd.logic.accounts import Accounts
 from imd.logic.broadcasts import Broadcasts
 from imd.logic.chat import Chat
@@ -40,18 +43,25 @@ from imd.logic.login import Login
 from imd.logic.members import MembersCache
 from imd.logic.notices import Notices
 from imd.logic.presence import PresenceWatch
+from imd.logic.pushes import Pushes
 from imd.logic.receipts import Receipts
 from imd.logic.recovery import Recovery
 from imd.logic.removal import Removal
 from imd.logic.retention import Retention
+from imd.logic.sending import Sending
 from imd.logic.settings import Settings
 from imd.logic.sweep import Sweep
-from imd.node import DataLock, notify_systemd
+from imd.logic.upstream import Upstream
+from imd.node import DataLock, notify_systemd, version
 from imd.ports.delivery import IDelivery
 from imd.ports.presence import Entry, IPresence
 from imd.presence.cluster import Cluster
 from imd.presence.memory import MemoryPresence
 from imd.presence.settings import redis_of
+from imd.queues.relay import Relay
+from imd.queues.relays import Relays
+from imd.queues.settings import attempts_of, bounds_of, queues_of
+from imd.sso.jwt import issue as issue_token
 from imd.sso.secret import load_or_create
 from imd.sso.settings import sso_of
 from imd.storage.open import open_database
@@ -64,9 +74,6 @@ IN_USE = 1
 
 PRESENCE_DELAY = 0.05
 """Seconds in which changes of presence gather, to be told together."""
-
-_PROXIED = "haproxy:"
-"""Before an endpoint string: a balancer connects there, and says by the PROXY protocol for whom."""
 
 _DAY_MS = 86_400_000
 
@@ -88,12 +95,17 @@ class Options(usage.Options):
     def __init__(self) -> None:
         super().__init__()
         self.listen: list[str] = []
+        self.http: list[str] = []
 
     def opt_listen(self, endpoint: str) -> None:
         """Listen on this Twisted endpoint; repeatable. [default: tcp:7650:interface=127.0.0.1]"""
         self.listen.append(endpoint)
 
     opt_l = opt_listen
+
+    def opt_http(self, endpoint: str) -> None:
+        """Serve the API for business servers there, such as tcp:7680:interface=127.0.0.1; repeatable. [default: not]"""
+        self.http.append(endpoint)
 
     def load(self, environ: Mapping[str, str]) -> Config:
         """Return the configuration. Raises ConfigError."""
@@ -102,6 +114,8 @@ class Options(usage.Options):
             overrides["server.data"] = self["data"]
         if self.listen:
             overrides["server.listen"] = self.listen
+        if self.http:
+            overrides["http.listen"] = self.http
         return load(Path(self["config"]) if self["config"] is not None else None, overrides, environ)
 
 
@@ -131,14 +145,19 @@ class Daemon(Service):
         self._reactor = reactor
         self._config = config
         self._environ = environ
-        self._endpoints = [(text, _endpoint(reactor, text)) for text in config.server.listen]
+        self._endpoints = [(text, gateway_endpoint(reactor, text)) for text in config.server.listen]
+        self._http_endpoints = [(text, api_endpoint(reactor, text)) for text in config.http.listen]
+        self._watch_endpoints = [(text, api_endpoint(reactor, text)) for text in config.http.operations_listen]
         self._lock = DataLock(config.data)
         self._ports: list[IListeningPort] = []
+        self._last_ports: list[IListeningPort] = []
+        self._is_ready = False
 
     def check(self) -> None:
         """Look at what the configuration names outside of itself. Raises ConfigError."""
         sso_of(self._config.sso, self._reactor, time.time, lambda: self._secret(make=False))
         redis_of(self._config.presence)
+        queues_of(self._reactor, self._config.upstream, time.time)
 
     def _secret(self, *, make: bool) -> bytes:
         """Return what signs tokens, which is made on the first start unless it is named. Raises ConfigError."""
@@ -162,6 +181,7 @@ class Daemon(Service):
         _make_folder(config.data)
         self._lock.acquire(os.getpid())
         self._sso = sso = sso_of(config.sso, reactor, time.time, lambda: self._secret(make=True))
+        queues = queues_of(reactor, config.upstream, time.time)
         gateway, delivery, storage = config.gateway, config.delivery, config.storage
         outbox = Outbox()
         self._sessions = sessions = Sessions(reactor, outbox, delivery.max_unacked)
@@ -180,11 +200,24 @@ class Daemon(Service):
             max_pending_bytes=storage.max_pending_mib * 1024 * 1024,
             readers=storage.readers,
             max_body=gateway.max_body,
+            upstream=bounds_of(config.upstream),
+        )
+        self._relays = relays = Relays(
+            reactor,
+            store,
+            [
+                (Relay(reactor, store, queue, name, attempts_of(config.upstream, name)), queue)
+                for name, queue in queues.items()
+            ],
+            config.server.node,
+            config.upstream.lease_seconds,
         )
         broadcasts = Broadcasts(reactor, sessions, delivery.broadcast_per_second)
-        self._cluster = cluster = self._make_cluster(broadcasts)
+        self._pushes = pushes = Pushes(sessions, reactor.seconds, _now, config.http.traced_pushes)
+        local: IDelivery = pushes if config.http.listen else sessions
+        self._cluster = cluster = self._make_cluster(broadcasts, local)
         presence: IPresence = cluster.presence if cluster else MemoryPresence()
-        reach: IDelivery = cluster.delivery if cluster else sessions
+        reach: IDelivery = cluster.delivery if cluster else local
         chat = Chat(store, reach, MembersCache(config.groups.cached), broadcasts)
         self._watch = watch = PresenceWatch(
             reactor,
@@ -231,15 +264,16 @@ class Daemon(Service):
             settings=Settings(store, store, reach, self._blocked),
             notices=notices,
             presence=watch,
+            upstream=Upstream(store, reach, config.upstream.destinations, config.upstream.max_payload, relays.wake),
         )
         self._accounts = Accounts(reactor, store, reach, config.server.node, _now)
         self._retention = Retention(reactor, store, _now, max_age_ms=int(config.messages.keep_days * _DAY_MS))
         self._reach = reach
-        self._recovery = Recovery(reactor, store, store, store, sessions, chat, _now, delivery.sweep_users_per_second)
+        self._recovery = Recovery(reactor, store, store, store, local, chat, _now, delivery.sweep_users_per_second)
         self._sweep = Sweep(
             reactor,
             store,
-            sessions,
+            local,
             chat,
             _now,
             after=delivery.sweep_seconds,
@@ -258,6 +292,7 @@ class Daemon(Service):
         )
         dispatcher = Dispatcher(routes(services), acks(receipts), gateway.max_body)
         self._gateway = Gateway(reactor, dispatcher, sessions, outbox, limits, login.closed)
+        self._http = self._make_http(services, presence, Sending(chat, store))
         store.start()
         if cluster is not None:
             cluster.start()
@@ -266,11 +301,12 @@ class Daemon(Service):
         self._notices.start()
         self._retention.start()
         self._accounts.start()
+        relays.start()
         # READY=1 promises that a SIGTERM drains, so it waits until the reactor has set its signal handlers.
         reactor.callWhenRunning(signal.signal, signal.SIGTERM, self._terminated)
         reactor.callWhenRunning(self._listen)
 
-    def _make_cluster(self, broadcasts: Broadcasts) -> Cluster | None:
+    def _make_cluster(self, broadcasts: Broadcasts, local: IDelivery) -> Cluster | None:
         """Return this node's place among the others, None where it is the only one. Raises ConfigError."""
         address = redis_of(self._config.presence)
         if address is None:
@@ -280,7 +316,7 @@ class Daemon(Service):
             address,
             self._config.server.node,
             secrets.token_hex(4),
-            self._sessions,
+            local,
             _now,
             lambda: [Entry(each.uid, each.client_type, each.session_id) for each in self._sessions.everyone()],
             lambda: len(self._sessions),
@@ -290,6 +326,59 @@ class Daemon(Service):
             self._name_is_taken,
             lease=self._config.presence.lease_seconds,
         )
+
+    def _make_http(self, services: Services, presence: IPresence, sending: Sending) -> HttpServers:
+        """Return the servers of the API, whether anything listens for them or not."""
+        config, http, reactor = self._config, self._config.http, self._reactor
+        began = reactor.seconds()
+        # Where an issuer or an audience is asked for, somebody else is who issues tokens.
+        is_ours = config.sso.source == "secret_file" and not (config.sso.issuer or config.sso.audience)
+        secret = self._secret(make=True) if is_ours else b""
+
+        def issue(uid: int, name: str, seconds: float) -> str:
+            return issue_token(secret, uid, time.time(), seconds, name=name)
+
+        return HttpServers(
+            reactor,
+            ApiServices(
+                node=config.server.node,
+                version=version(),
+                archive=self._store,
+                presence=presence,
+                notices=services.notices,
+                sending=sending,
+                groups=services.groups,
+                login=services.login,
+                settings=services.settings,
+                pushes=self._pushes,
+                accounts=self._accounts,
+                users=self._store,
+                issue=issue if secret else None,
+                figures=figures(self._gateway, self._sessions, self._store, presence, services.chat),
+                now=_now,
+                uptime=lambda: reactor.seconds() - began,
+            ),
+            self._store,
+            self._unready,
+            HttpLimits(
+                max_body=http.max_body,
+                max_connections=http.max_connections,
+                request_seconds=http.request_seconds,
+                answer_seconds=http.answer_seconds,
+                requests_per_second=http.requests_per_second,
+            ),
+        )
+
+    def _unready(self) -> list[str]:
+        """Say why this node should get no clients now."""
+        presence = self._cluster.presence if self._cluster is not None else None
+        reasons = {
+            "the node is being stopped": not self.running,
+            "the node is starting": bool(self.running) and not self._is_ready,
+            "the store is away": self._store.is_away,
+            "presence is away": presence is not None and not presence.is_connected,
+        }
+        return [reason for reason, holds in reasons.items() if holds]
 
     def _doubt(self, since: int) -> None:
         self._recovery.doubt(since)
@@ -309,14 +398,23 @@ class Daemon(Service):
 
     def _listen(self) -> None:
         listening = []
-        for text, endpoint in self._endpoints:
-            opened = endpoint.listen(ProxiedGateway(self._gateway) if text.startswith(_PROXIED) else self._gateway)
-            opened.addCallbacks(self._opened, self._not_opened, callbackArgs=(text,), errbackArgs=(text,))
+
+        def listen(text: str, endpoint: Any, factory: object, ports: list[IListeningPort]) -> None:
+            opened = endpoint.listen(factory)
+            opened.addCallbacks(self._opened, self._not_opened, callbackArgs=(text, ports), errbackArgs=(text,))
             listening.append(opened)
+
+        for text, endpoint in self._endpoints:
+            factory = ProxiedGateway(self._gateway) if text.startswith(PROXIED) else self._gateway
+            listen(text, endpoint, factory, self._ports)
+        for text, endpoint in self._http_endpoints:
+            listen(text, endpoint, self._http.api, self._ports)
+        for text, endpoint in self._watch_endpoints:
+            listen(text, endpoint, self._http.operations, self._last_ports)
         gatherResults(listening, consumeErrors=True).addCallbacks(self._ready, self._not_ready)
 
-    def _opened(self, port: IListeningPort, text: str) -> None:
-        self._ports.append(port)
+    def _opened(self, port: IListeningPort, text: str, ports: list[IListeningPort]) -> None:
+        ports.append(port)
         self._log.info("listening on {text}", text=text)
 
     def _not_opened(self, failure: Failure, text: str) -> None:
@@ -344,6 +442,7 @@ class Daemon(Service):
             imctl=Path(sys.argv[0]).with_name("imctl"),
             option=option,
         )
+        self._is_ready = True
         notify_systemd("READY=1", self._environ)
 
     def _give_up(self, reason: str, exit_code: int) -> None:
@@ -379,19 +478,21 @@ class Daemon(Service):
         self._sso.close()
         for port in self._ports:
             await maybeDeferred(port.stopListening)
+        self._http.drain()
         for session in self._sessions.everyone():
             later = random.randrange(RECONNECT_WITHIN_MS)  # noqa: S311 - spreads clients, guards nothing
             notice = CloseChannel(reason="the node is being stopped", reconnect_after_ms=later)
             session.send(Command.CLOSE_CHANNEL, notice.SerializeToString())
         self._receipts.flush()
         self._notices.flush()
+        await self._relays.stop(self._config.server.drain_seconds)
         await self._store.stop()
         self._receipts.flush()  # read marks that came meanwhile are refused
         await deferLater(self._reactor, 0)  # the last reads are answered in this turn
         for connection in self._gateway.connections():
             connection.close()
         waited, step = 0.0, 0.01
-        while self._gateway.connections() and waited < self._config.server.drain_seconds:
+        while (self._gateway.connections() or not self._http.is_drained) and waited < self._config.server.drain_seconds:
             await deferLater(self._reactor, step)
             waited += step
         for connection in self._gateway.connections():
@@ -399,23 +500,11 @@ class Daemon(Service):
         self._gateway.wheel.stop()
         if self._cluster is not None:
             await self._cluster.stop()
+        for port in self._last_ports:
+            await maybeDeferred(port.stopListening)
+        self._http.end()
         self._lock.release()
         self._log.info("stopped: nothing is left undone; since the start: {counters}", counters=self._gateway.counters)
-
-
-def _endpoint(reactor: Any, text: str) -> Any:
-    below = text.removeprefix(_PROXIED)
-    if below != text and below.startswith(("ssl:", "tls:", _PROXIED)):
-        raise ConfigError(
-            f"{text!r} in listen can't be: a balancer sends its header before TLS begins. Let TLS end at the"
-            " balancer, and listen such as haproxy:tcp:7650:interface=10.0.0.11"
-        )
-    try:
-        return serverFromString(reactor, below)
-    except Exception as error:
-        raise ConfigError(
-            f"{text!r} in listen is no Twisted endpoint ({error}); expected such as tcp:7650:interface=127.0.0.1"
-        ) from error
 
 
 def _make_folder(data: Path) -> None:

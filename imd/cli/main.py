@@ -4,11 +4,16 @@ from typing import Any
 
 import click
 
+from imd.cli.api.group import group
+from imd.cli.api.sending import broadcast, notice, send, statistics, trace
+from imd.cli.api.user import user
+from imd.cli.apikey import apikey
 from imd.cli.bench.command import bench
 from imd.cli.chat.command import chat
 from imd.cli.db import db
 from imd.cli.nodes import nodes
 from imd.cli.token import token
+from imd.cli.upstream import upstream
 from imd.errors import ConfigError, ImdError, StartError
 
 _EX_CONFIG = 78
@@ -43,3 +48,6 @@ main.add_command(chat)
 main.add_command(bench)
 main.add_command(db)
 main.add_command(nodes)
+for command in (apikey, user, group, notice, send, broadcast, trace, statistics):
+    main.add_command(command)
+main.add_command(upstream)

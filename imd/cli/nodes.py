@@ -17,11 +17,11 @@ from imd.cli.options import configured
 from imd.config import Config
 from imd.errors import ConfigError, StartError, UnavailableError
 from imd.presence.about import decode_about
-from imd.presence.address import RedisAddress
 from imd.presence.cluster import ABOUT, PREFIX
 from imd.presence.leases import name
 from imd.presence.link import RedisLink
 from imd.presence.settings import redis_of
+from imd.redis.address import RedisAddress
 
 WITHIN = 5.0
 """Seconds in which Redis has to answer."""

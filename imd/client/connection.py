@@ -11,7 +11,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime, ITCPTranspor
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 
-from imd.client.errors import BusyError, ClosedError, ResultError, TimedOutError
+from imd.client.errors import BusyError, ClosedError, TimedOutError, refusal
 from imd.wire.bodies import Empty, Error, Heartbeat, ImMsg, UserLogin, UserLoginAck
 from imd.wire.commands import BODIES, Command
 from imd.wire.packet import (
@@ -50,7 +50,8 @@ class Connection(Protocol):
     """One connection to a server; it doesn't come back once it has ended.
 
     ``on_push`` gets each pushed message and the traceId to ``acknowledge`` it with, ``on_notice`` everything else the
-    server sends by itself, ``on_closed`` a sentence that says why the connection ended. ``timeout`` is in seconds.
+    server sends by itself, ``on_closed`` a sentence that says why the connection ended. Times are in seconds:
+    ``timeout`` is how long a request waits; ``heartbeat`` and ``idle`` are as the server asks where they are 0.
     """
 
     def __init__(
@@ -60,12 +61,16 @@ class Connection(Protocol):
         on_notice: Callable[[Command, Message], None],
         on_closed: Callable[[str], None],
         timeout: float = TIMEOUT,
+        heartbeat: float = 0.0,
+        idle: float = 0.0,
     ) -> None:
         self._clock = clock
         self._on_push = on_push
         self._on_notice = on_notice
         self._on_closed = on_closed
         self._timeout = timeout
+        self._heartbeat = heartbeat
+        self._idle = idle
         self._decoder = Decoder(MAX_BODY)
         self._pending: dict[int, _Pending] = {}
         self._last_trace_id = 0
@@ -73,14 +78,15 @@ class Connection(Protocol):
         self._expiry: IDelayedCall | None = None
         self._beat: IDelayedCall | None = None
         self._closed = ""
+        self._is_over = False
 
     async def login(self, uid: int, token: str, client_type: int = 0, device_id: str = "") -> UserLoginAck:
         """Log in, and from here on send heartbeats as the server asks. Raises as ``request`` does."""
         request = UserLogin(uid=uid, token=token, client_type=client_type, device_id=device_id)
         answer = cast(UserLoginAck, await self.request(Command.USER_LOGIN, request))
         if self._beat is None:
-            heartbeat = answer.heartbeat_seconds or _HEARTBEAT_SECONDS
-            self._keep_alive(heartbeat, answer.idle_seconds or 3 * heartbeat)
+            heartbeat = self._heartbeat or answer.heartbeat_seconds or _HEARTBEAT_SECONDS
+            self._keep_alive(heartbeat, self._idle or answer.idle_seconds or 3 * heartbeat)
         return answer
 
     def request(self, command: Command, body: Message) -> Deferred[Any]:
@@ -114,9 +120,9 @@ class Connection(Protocol):
         self._transport().loseConnection()
 
     def drop(self, reason: str) -> None:
-        """End the connection at once; ``reason`` is what everyone who waits is told."""
-        self._closed = self._closed or reason
+        """End the connection at once, and tell everyone who waits that it is ``reason``."""
         self._transport().abortConnection()
+        self._end(reason)
 
     # What Twisted calls.
 
@@ -139,15 +145,21 @@ class Connection(Protocol):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Tell everyone who waits."""
-        self._closed = self._closed or reason.getErrorMessage()
+        self._end(reason.getErrorMessage())
+
+    def _end(self, reason: str) -> None:
+        if self._is_over:
+            return
+        self._is_over = True
+        self._closed = self._closed or reason
         for timer in (self._expiry, self._beat):
             if timer is not None and timer.active():
                 timer.cancel()
         self._expiry = self._beat = None
         pending, self._pending = self._pending, {}
+        self._on_closed(self._closed)  # first, so that who tries again doesn't try it here
         for request in pending.values():
             request.answered.errback(ClosedError(self._closed))
-        self._on_closed(self._closed)
 
     def _receive(self, packet: Packet) -> None:
         body = inflate(packet.body, MAX_BODY) if packet.flags & DEFLATE else packet.body
@@ -158,7 +170,7 @@ class Connection(Protocol):
             answer = (Error if packet.result else pending.answer).FromString(body)
             del self._pending[packet.trace_id]
             if isinstance(answer, Error):
-                pending.answered.errback(ResultError(packet.result, answer.reason))
+                pending.answered.errback(refusal(packet.result, answer.reason))
             else:
                 pending.answered.callback(answer)
         elif packet.command == Command.IM_SEND_MSG:

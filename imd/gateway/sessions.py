@@ -11,7 +11,7 @@ from zope.interface import implementer
 from imd.errors import RefusedError
 from imd.gateway.outbox import Outbox
 from imd.model import Identity
-from imd.ports.delivery import Acknowledged, IDelivery, ISession, Push
+from imd.ports.delivery import Acknowledged, IDelivery, ISender, ISession, Push
 from imd.ports.presence import Location
 from imd.wire.bodies import KickNotice
 from imd.wire.commands import Command
@@ -234,7 +234,7 @@ class Sessions:
                 for session in sessions:
                     session.push(push)
 
-    def tell(self, command: int, body: bytes, uids: Iterable[int], but: Collection[ISession] = ()) -> int:
+    def tell(self, command: int, body: bytes, uids: Iterable[int], but: Collection[ISender] = ()) -> int:
         """Send a packet to every session of ``uids`` but ``but``, encoded once; return how many there were."""
         packet = b""
         told = 0
@@ -272,7 +272,7 @@ class Sessions:
     def blocked(self, uid: int, uids: Collection[int]) -> None:
         """There is no other node."""
 
-    def has_other(self, uid: int, session: ISession | None) -> bool:
+    def has_other(self, uid: int, session: ISender | None) -> bool:
         """Whether the user has a session here beside this one."""
         sessions = self._by_uid.get(uid)
         return sessions is not None and (len(sessions) > 1 or sessions[0] is not session)

@@ -6,12 +6,13 @@ from hashlib import blake2b
 from twisted.logger import Logger
 
 from imd.errors import RateLimitedError
+from imd.logic.actors import SYSTEM
 from imd.logic.broadcasts import Broadcasts
 from imd.logic.members import MembersCache
-from imd.logic.messages import address, check_message, check_place, check_texts
-from imd.logic.rights import check_send
-from imd.ports.delivery import IDelivery, ISession, Push
-from imd.ports.messages import Committed, IMessageStore, Stored, Submission
+from imd.logic.messages import address, address_as_system, check_message, check_place, check_texts
+from imd.logic.rights import check_send, may_always_send
+from imd.ports.delivery import IDelivery, ISender, Push
+from imd.ports.messages import CheckSend, Committed, IMessageStore, Stored, Submission
 from imd.wire.bodies import ImMsg, ImMsgAck
 from imd.wire.commands import Command
 from imd.wire.enums import GroupType, MsgType, Status
@@ -35,37 +36,48 @@ class Chat:
         self._delivery = delivery
         self._members = members
         self._broadcasts = broadcasts
+        self.answered = 0
+        """Messages stored, repeated or refused since the start."""
         store.on_commit(self.committed)
 
-    def send(self, session: ISession, trace_id: int, message: ImMsg) -> None:
+    def send(self, session: ISender, trace_id: int, message: ImMsg) -> None:
         """Check a message and hand it to the store; the answer follows its commit.
 
         Raises BadRequestError, ForbiddenError, TooLargeError, RateLimitedError or UnavailableError where it goes no
         further.
         """
         check_message(message)
-        uid = session.uid
-        address(message, uid, session.is_admin)
+        address(message, session.uid, session.is_admin)
+        self._submit(session, trace_id, message, session.uid, check_send)
+
+    def send_as_system(self, origin: ISender, message: ImMsg) -> None:
+        """Check a message that is no user's and hand it to the store. Raises as ``send`` does."""
+        check_message(message)
+        address_as_system(message, origin.is_admin)
+        self._submit(origin, 0, message, SYSTEM, may_always_send)
+
+    def _submit(self, origin: ISender, trace_id: int, message: ImMsg, uid: int, check: CheckSend) -> None:
         check_place(message)
         content = message.SerializeToString()
         if b"\0" in content:
             check_texts(message)
         digest = blake2b(content, digest_size=16).digest()
         message.sender_id = uid
-        if session.name:
-            message.sender_name = session.name
+        if origin.name:
+            message.sender_name = origin.name
         group_type = message.group_type
         members = self._members.get(message.group_id) if group_type == _GROUP else None
         is_broadcast = group_type == _SYSTEM
         if is_broadcast and self._broadcasts.is_full:
             raise RateLimitedError("too many broadcasts are on their way; wait until they have gone out")
-        self._store.append(Submission(session, trace_id, message, members, check_send, digest, len(content)))
+        self._store.append(Submission(origin, trace_id, message, members, check, digest, len(content)))
         if is_broadcast:
             self._broadcasts.storing += 1
 
     def committed(self, batch: Sequence[Committed]) -> None:
         """Answer the senders of a batch and push what is new, each connection written to once."""
         delivery = self._delivery
+        self.answered += len(batch)
         delivery.hold()
         try:
             for submission, outcome in batch:

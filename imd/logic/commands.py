@@ -13,6 +13,7 @@ from imd.logic.presence import PresenceWatch
 from imd.logic.receipts import Receipts
 from imd.logic.removal import Removal
 from imd.logic.settings import Settings
+from imd.logic.upstream import Upstream
 from imd.ports.delivery import ISession
 from imd.wire import bodies
 from imd.wire.commands import Command
@@ -36,6 +37,7 @@ class Services:
     settings: Settings
     notices: Notices
     presence: PresenceWatch
+    upstream: Upstream
 
 
 def routes(to: Services) -> list[Route]:
@@ -72,6 +74,14 @@ def routes(to: Services) -> list[Route]:
         ),
         Route(Command.DELETE_MSG, bodies.DeleteMsg, to.removal.delete, _AWAIT, errors=_FOUND),
         Route(Command.SUBMIT_INIT_SEQ, bodies.SubmitInitSeq, to.removal.clear, _AWAIT, errors=_MINE),
+        # The business
+        Route(
+            Command.UPSTREAM,
+            bodies.Upstream,
+            to.upstream.report,
+            _LATER,
+            errors=frozenset({Result.NOT_FOUND, Result.CONFLICT}),
+        ),
         # Coming back
         Route(Command.LIST_GROUP, bodies.ListGroup, to.history.list_groups, _AWAIT),
         Route(Command.GROUP_BY_ID, bodies.GetGroupById, to.history.groups_by_id, _AWAIT),

@@ -7,9 +7,9 @@ from typing import Protocol
 from uuid import UUID, uuid5
 
 from imd.errors import BadRequestError, ForbiddenError, NotInGroupError, TooLargeError
+from imd.logic.actors import SYSTEM, Actor
 from imd.logic.ids import check_uid, single_members
 from imd.logic.rights import Action, check, may
-from imd.ports.delivery import ISession
 from imd.ports.groups import Decide, Group, GroupChange, IGroupStore, Member, NewGroup
 from imd.wire.bodies import (
     GroupCreate,
@@ -73,7 +73,7 @@ class Groups:
         self._max_members = max_members
         self._new_id = new_id
 
-    async def create(self, session: ISession, request: GroupCreate) -> UserData:
+    async def create(self, session: Actor, request: GroupCreate) -> UserData:
         """Make a group; the same request_id again returns the first one."""
         _check_settings(request)
         check_text("request_id", request.request_id, MAX_NAME)
@@ -90,7 +90,7 @@ class Groups:
         )
         return UserData(groups=[await self._store.create_group(new, owner, self._new_id())])
 
-    async def update(self, session: ISession, request: GroupUpdate) -> UserData:
+    async def update(self, session: Actor, request: GroupUpdate) -> UserData:
         """Change what the group is called and how it is shown and joined; a field that is not set stays."""
         _check_settings(request)
         uid = session.uid
@@ -103,13 +103,13 @@ class Groups:
 
         return await self._change(session, request.group_id, decide)
 
-    async def dismiss(self, session: ISession, request: GroupDismiss) -> UserData:
+    async def dismiss(self, session: Actor, request: GroupDismiss) -> UserData:
         """End the group: everybody is out of it."""
         uid = session.uid
 
         def decide(group: Group) -> GroupChange | None:
             # The owner stays named, so that the same again finds it done.
-            if group.is_dismissed and group.owner_id == uid:
+            if group.is_dismissed and uid in (group.owner_id, SYSTEM):
                 return None
             check(group, uid, Action.DISMISS)
             everybody = dict.fromkeys(group.members, int(Quit.DISMISSED))
@@ -117,7 +117,7 @@ class Groups:
 
         return await self._change(session, request.group_id, decide)
 
-    async def invite(self, session: ISession, request: GroupInvite) -> UserData:
+    async def invite(self, session: Actor, request: GroupInvite) -> UserData:
         """Bring users in; those who are in already stay as they are."""
         member_ids = self._member_ids(request)
         uid = session.uid
@@ -130,7 +130,7 @@ class Groups:
 
         return await self._change(session, request.group_id, decide)
 
-    async def join(self, session: ISession, request: GroupJoin) -> UserData:
+    async def join(self, session: Actor, request: GroupJoin) -> UserData:
         """Come into a group that is open; where its chiefs approve, ask them and refuse."""
         check_text("message", request.message, MAX_MESSAGE)
         uid = session.uid
@@ -153,7 +153,7 @@ class Groups:
             await self._notices.send(_join_request(uid, request, error.group_name), error.chiefs)
             raise
 
-    async def quit(self, session: ISession, request: GroupQuit) -> UserData:
+    async def quit(self, session: Actor, request: GroupQuit) -> UserData:
         """Leave a group; an owner hands it over, the last one dismisses it."""
         uid = session.uid
 
@@ -178,7 +178,7 @@ class Groups:
 
         return await self._change(session, request.group_id, decide)
 
-    async def remove(self, session: ISession, request: GroupRemove) -> UserData:
+    async def remove(self, session: Actor, request: GroupRemove) -> UserData:
         """Put members out, all that are named or none; those who are out already are passed over."""
         member_ids = self._member_ids(request)
         uid = session.uid
@@ -196,7 +196,7 @@ class Groups:
 
         return await self._change(session, request.group_id, decide)
 
-    async def mute(self, session: ISession, request: GroupMute) -> UserData:
+    async def mute(self, session: Actor, request: GroupMute) -> UserData:
         """Let a member, or everybody but the chiefs, be silent until a time (ms); 0 lifts it."""
         uid, until = session.uid, request.until
         target = check_uid(request.uid) if request.uid else None
@@ -216,7 +216,7 @@ class Groups:
 
         return await self._change(session, request.group_id, decide)
 
-    async def role(self, session: ISession, request: GroupRole) -> UserData:
+    async def role(self, session: Actor, request: GroupRole) -> UserData:
         """Make a member an admin or an admin a member, or hand the group over: its owner becomes a member."""
         uid, role = session.uid, request.role
         target = check_uid(request.uid)
@@ -225,7 +225,7 @@ class Groups:
 
         def decide(group: Group) -> GroupChange | None:
             # Who has handed the group over has no right to it any more: the same again finds it done.
-            if role == Role.OWNER and target == group.owner_id and uid in group.members:
+            if role == Role.OWNER and target == group.owner_id and (uid in group.members or uid == SYSTEM):
                 return None
             check(group, uid, Action.ROLE)
             if target == uid:
@@ -240,20 +240,20 @@ class Groups:
                 op="role",
                 uids=(target,),
                 value=str(role),
-                roles={target: int(Role.OWNER), uid: int(Role.MEMBER)},
+                roles={target: int(Role.OWNER), group.owner_id: int(Role.MEMBER)},
                 mutes=_unmuted(member),
                 fields={"owner_id": target},
             )
 
         return await self._change(session, request.group_id, decide)
 
-    async def members(self, session: ISession, request: GroupMembers) -> UserData:
+    async def members(self, session: Actor, request: GroupMembers) -> UserData:
         """List the members, by uid."""
         _check_group_id(request.group_id)
         page_size = min(request.page_size or MEMBERS_PAGE, MAX_MEMBERS_PAGE)
         return await self._store.members(session.uid, request.group_id, request.cursor, page_size)
 
-    async def _change(self, session: ISession, group_id: str, decide: Decide) -> UserData:
+    async def _change(self, session: Actor, group_id: str, decide: Decide) -> UserData:
         _check_group_id(group_id)
         return UserData(groups=[await self._store.change_group(group_id, session.uid, self._new_id(), decide)])
 

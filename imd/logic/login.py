@@ -7,6 +7,7 @@ from twisted.logger import Logger
 
 from imd.errors import BadRequestError, ConflictError, UnavailableError
 from imd.logic.accounts import admit
+from imd.logic.actors import Actor
 from imd.logic.ids import check_uid
 from imd.ports.delivery import IDelivery, ISession
 from imd.ports.presence import IPresence, Location
@@ -112,7 +113,7 @@ class Login:
         location = Location(self._node, session.session_id)
         await self._presence.logout(session.uid, session.client_type, location)
 
-    async def kick(self, _session: ISession, request: KickUser) -> KickUserAck:
+    async def kick(self, _session: Actor, request: KickUser) -> KickUserAck:
         """End a user's sessions, of one client type or of all."""
         uid = check_uid(request.uid)
         message = request.message or "an admin has ended this session"

@@ -82,6 +82,21 @@ def address(message: ImMsg, uid: int, is_admin: bool) -> None:
     message.receiver_id = peer
 
 
+def address_as_system(message: ImMsg, is_admin: bool) -> None:
+    """Fill group_type from the group_id of a message that is no user's, and receiver_id, which is nobody in particular.
+
+    Raises BadRequestError, and ForbiddenError for a broadcast unless ``is_admin``.
+    """
+    group_id = message.group_id
+    if group_id == SYSTEM_GROUP:
+        _address_everybody(message, is_admin)
+        return
+    if not group_id:
+        raise BadRequestError("group_id is empty: what the system sends goes into a conversation")
+    message.group_type = _GROUP if single_members(group_id) is None else _SINGLE
+    message.receiver_id = 0
+
+
 def check_place(message: ImMsg) -> None:
     """Check that what is sent belongs where it goes. Raises BadRequestError."""
     if message.msg_type not in _PLACED:

@@ -1,6 +1,6 @@
 """Notices: functional messages for users, stored for each, then pushed to every device that is online."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from twisted.internet.defer import Deferred
@@ -12,7 +12,7 @@ from imd.errors import BadRequestError, RefusedError, TooLargeError, Unavailable
 from imd.logic.groups import check_text
 from imd.logic.ids import check_uid
 from imd.ports.delivery import IDelivery, ISession
-from imd.ports.notices import INoticeStore, Kept, NoticeAck
+from imd.ports.notices import Addressed, INoticeStore, Kept, NoticeAck
 from imd.ports.presence import IPresence
 from imd.ports.users import IUserStore
 from imd.repeating import Repeating
@@ -23,13 +23,13 @@ MAX_NOTICE_ID = 64
 MAX_SENDER = 256
 MAX_PAYLOAD = 64 * 1024
 MAX_UIDS = 1000
-"""Users for whom one notice may be."""
+"""Users for whom the notices of one call may be, one counted anew for each notice."""
 
 ROW_SIZE = 1024
 """Bytes that a notice is taken to cost for each user beside its payload."""
 
 MAX_SIZE = 8 * 1024 * 1024
-"""Bytes that one notice may cost for all its users."""
+"""Bytes that the notices of one call may cost for all their users."""
 
 MAX_UNDER_WAY = 16 * 1024 * 1024
 """Bytes of notices that may wait for the store."""
@@ -107,24 +107,32 @@ class Notices:
         self._steps.stop()
 
     async def send(self, notice: NoticeMsg, uids: Sequence[int]) -> Sent:
-        """Keep a notice for each of ``uids``, then push it; send_time is that of the commit.
+        """Keep a notice for each of ``uids``, then push it, as ``send_all`` does."""
+        (sent,) = await self.send_all([Addressed(notice, uids)])
+        return sent
 
-        Who was sent this notice_id before gets what they were sent then: pushed again while it waits, nothing once they
+    async def send_all(self, notices: Sequence[Addressed]) -> list[Sent]:
+        """Keep notices for their users, all of them or none, then push them; send_time is that of the commit.
+
+        Who was sent a notice_id before gets what they were sent then: pushed again while it waits, nothing once they
         have acknowledged it. Raises BadRequestError, TooLargeError or UnavailableError.
         """
-        distinct = tuple(dict.fromkeys(uids))
-        size = self._check(notice, distinct)
-        wanted = NoticeMsg()
-        wanted.CopyFrom(notice)
-        wanted.expire_time = notice.expire_time or self._now() + self._keep_ms
+        distinct = [Addressed(notice, tuple(dict.fromkeys(uids))) for notice, uids in notices]
+        size = self._check_all(distinct)
+        wanted = [Addressed(self._expiring(notice), uids) for notice, uids in distinct]
         if self._under_way + size > MAX_UNDER_WAY:
             raise UnavailableError("too many notices wait for the store; send it again later")
         self._under_way += size
         try:
-            kept = await self._store.keep_notice(wanted, distinct)
+            kept = await self._store.keep_notices(wanted)
         finally:
             self._under_way -= size
-        return self._push(kept, await self._online([uid for _, uids in kept.waiting for uid in uids]))
+        reachable = await self._online({uid for each in kept for _, uids in each.waiting for uid in uids})
+        self._delivery.hold()
+        try:
+            return [self._push(each, reachable) for each in kept]
+        finally:
+            self._delivery.flush()
 
     def acknowledged(self, session: ISession, request: NoticeMsgAck) -> None:
         """NOTICE_MSG_ACK: a device of the user has these notices."""
@@ -152,8 +160,24 @@ class Notices:
             acks, self._acks = list(self._acks), {}
             Deferred.fromCoroutine(self._acknowledge(acks))
 
+    def _expiring(self, notice: NoticeMsg) -> NoticeMsg:
+        wanted = NoticeMsg()
+        wanted.CopyFrom(notice)
+        wanted.expire_time = notice.expire_time or self._now() + self._keep_ms
+        return wanted
+
+    def _check_all(self, notices: Sequence[Addressed]) -> int:
+        """Return what the notices cost the store, in bytes."""
+        count = sum(len(uids) for _, uids in notices)
+        if count > MAX_UIDS:
+            raise TooLargeError(f"{count} uids; what is sent at once is for at most {MAX_UIDS}")
+        size = sum(self._check(notice, uids) for notice, uids in notices)
+        if size > MAX_SIZE:
+            raise TooLargeError(f"the payloads are too large for {count} uids at once")
+        return size
+
     def _check(self, notice: NoticeMsg, uids: Sequence[int]) -> int:
-        """Return what the notice costs the store, in bytes."""
+        """Return what a notice costs the store, in bytes."""
         if not _is_id(notice.notice_id):
             raise BadRequestError(f"notice_id is empty or longer than {MAX_NOTICE_ID} characters; expected a uuid")
         check_text("sender", notice.sender, MAX_SENDER)
@@ -164,18 +188,13 @@ class Notices:
             raise BadRequestError(f"expire_time is {notice.expire_time}, but it is {now} already; 0 leaves it to imd")
         if not uids:
             raise BadRequestError("uids is empty: the notice is for nobody")
-        if len(uids) > MAX_UIDS:
-            raise TooLargeError(f"{len(uids)} uids; a notice is for at most {MAX_UIDS} at once")
         for uid in uids:
             check_uid(uid)
-        size = len(uids) * (len(notice.payload) + ROW_SIZE)
-        if size > MAX_SIZE:
-            raise TooLargeError(f"a payload of {len(notice.payload)} bytes is too large for {len(uids)} uids at once")
-        return size
+        return len(uids) * (len(notice.payload) + ROW_SIZE)
 
-    async def _online(self, uids: Sequence[int]) -> frozenset[int]:
+    async def _online(self, uids: Collection[int]) -> frozenset[int]:
         try:
-            client_types = await self._presence.client_types(uids)
+            client_types = await self._presence.client_types(list(uids))
         except UnavailableError:  # then those of this node, at least
             return frozenset(uid for uid in uids if self._delivery.sessions(uid))
         return frozenset(uid for uid, kinds in client_types.items() if kinds)
@@ -183,16 +202,12 @@ class Notices:
     def _push(self, kept: Kept, reachable: frozenset[int]) -> Sent:
         pushed: list[int] = []
         waiting: list[int] = []
-        self._delivery.hold()
-        try:
-            for notice, uids in kept.waiting:
-                online = [uid for uid in uids if uid in reachable]
-                if online:
-                    self._delivery.tell(Command.NOTICE_MSG, notice.SerializeToString(), online)
-                pushed += online
-                waiting += uids
-        finally:
-            self._delivery.flush()
+        for notice, uids in kept.waiting:
+            online = [uid for uid in uids if uid in reachable]
+            if online:
+                self._delivery.tell(Command.NOTICE_MSG, notice.SerializeToString(), online)
+            pushed += online
+            waiting += uids
         reached = frozenset(pushed)
         return Sent(
             tuple(pushed),

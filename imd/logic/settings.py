@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Sequence
 
 from imd.errors import BadRequestError, NotFoundError, NotInGroupError, TooLargeError
+from imd.logic.actors import Actor
 from imd.logic.devices import tell_other_devices
 from imd.logic.ids import check_group_id, check_uid
 from imd.ports.conversations import IConversationStore
@@ -50,7 +51,7 @@ class Settings:
         tell_other_devices(self._delivery, uid, session, changed)
         return Empty()
 
-    async def block(self, session: ISession, request: Block) -> Empty:
+    async def block(self, session: Actor, request: Block) -> Empty:
         """Refuse the single chats of these users, and be offline to them."""
         uid = session.uid
         if len(request.uids) > MAX_BLOCKED:
@@ -62,12 +63,12 @@ class Settings:
         self._on_block(uid, uids)
         return Empty()
 
-    async def unblock(self, session: ISession, request: Unblock) -> Empty:
+    async def unblock(self, session: Actor, request: Unblock) -> Empty:
         """Take their single chats again."""
         await self._users.unblock(session.uid, _uids(request.uids))
         return Empty()
 
-    async def list_blocked(self, session: ISession, _request: ListBlocked) -> ListBlockedAck:
+    async def list_blocked(self, session: Actor, _request: ListBlocked) -> ListBlockedAck:
         """Whom I have blocked."""
         return ListBlockedAck(uids=await self._users.blocked(session.uid))
 

@@ -10,14 +10,25 @@ from imd.model import Identity
 from imd.ports.presence import Location
 
 
-class ISession(Interface):
-    """One client's connection, as logic sees it; ``uid`` is 0 until it has logged in."""
+class ISender(Interface):
+    """Who sends a message and is answered."""
 
-    uid: int = Attribute("whose session this is; 0 before login")
-    client_type: int = Attribute("the kind of device")
-    session_id: str = Attribute("unique on all nodes; empty before login")
+    uid: int = Attribute("who it is; of a session 0 before login")
     name: str = Attribute("the name the SSO gives, or empty")
     is_admin: bool = Attribute("the SSO says so")
+
+    def answer(command: int, trace_id: int, body: bytes) -> None:
+        """ACK the request ``trace_id`` with OK."""
+
+    def refuse(command: int, trace_id: int, error: RefusedError) -> None:
+        """ACK the request ``trace_id`` with the error's result and reason."""
+
+
+class ISession(ISender):
+    """One client's connection, as logic sees it; ``uid`` is 0 until it has logged in."""
+
+    client_type: int = Attribute("the kind of device")
+    session_id: str = Attribute("unique on all nodes; empty before login")
     issued: float = Attribute(
         "since when the SSO has stood by its token, in seconds since the epoch; 0: it doesn't say"
     )
@@ -25,12 +36,6 @@ class ISession(Interface):
     is_open: bool = Attribute("false once it is closed or closing")
     in_flight: int = Attribute("requests being worked on")
     deflates: bool = Attribute("the client has shown that it knows DEFLATE")
-
-    def answer(command: int, trace_id: int, body: bytes) -> None:
-        """ACK the request ``trace_id`` with OK."""
-
-    def refuse(command: int, trace_id: int, error: RefusedError) -> None:
-        """ACK the request ``trace_id`` with the error's result and reason."""
 
     def send(command: int, body: bytes) -> None:
         """Send a notice: a packet that is not ACKed."""
@@ -79,7 +84,7 @@ class IDelivery(Interface):
     def push(push: Push, uids: Iterable[int]) -> None:
         """Push to every session of ``uids``; each push waits for its ACK."""
 
-    def tell(command: int, body: bytes, uids: Iterable[int], but: Collection[ISession] = ()) -> int:
+    def tell(command: int, body: bytes, uids: Iterable[int], but: Collection[ISender] = ()) -> int:
         """Send a packet that nobody ACKs to every session of ``uids`` but ``but``; return how many there were here."""
 
     def broadcast(push: Push) -> None:
@@ -88,7 +93,7 @@ class IDelivery(Interface):
     def blocked(uid: int, uids: Collection[int]) -> None:
         """Let the other nodes know that ``uid`` has just blocked ``uids``."""
 
-    def has_other(uid: int, session: ISession | None) -> bool:
+    def has_other(uid: int, session: ISender | None) -> bool:
         """Whether the user may have a session beside this one."""
 
     def hold() -> None:

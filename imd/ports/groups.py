@@ -80,7 +80,8 @@ class IGroupStore(Interface):
     async def change_group(group_id: str, by: int, msg_id: str, decide: Decide) -> ImGroup:
         """Apply what ``decide`` says and return the conversation as ``by`` sees it after.
 
-        Raises NotInGroupError where there is no such group or ``by`` was never in it, and what ``decide`` raises.
+        ``by`` 0 is the system, which sees no more of it than its id. Raises NotInGroupError where there is no such
+        group or ``by`` was never in it, and what ``decide`` raises.
         """
 
     async def members(uid: int, group_id: str, cursor: str, page_size: int) -> UserData:

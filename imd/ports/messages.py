@@ -7,7 +7,7 @@ from typing import NamedTuple
 from zope.interface import Interface
 
 from imd.errors import RefusedError
-from imd.ports.delivery import ISession
+from imd.ports.delivery import ISender
 from imd.wire.bodies import ImMsg, ListMsgReaderAck, UserData
 
 
@@ -36,7 +36,7 @@ class Submission(NamedTuple):
     whom to answer.
     """
 
-    origin: ISession
+    origin: ISender
     trace_id: int
     message: ImMsg
     members: Members | None

@@ -18,8 +18,8 @@ class NoticeAck(NamedTuple):
 class INoticeStore(Interface):
     """Functional messages, kept for each recipient until acknowledged or expired; changes go into the group commit."""
 
-    async def keep_notice(notice: NoticeMsg, uids: Sequence[int]) -> "Kept":
-        """Keep a notice for each of ``uids``, with the time of the commit as send_time.
+    async def keep_notices(notices: "Sequence[Addressed]") -> "Sequence[Kept]":
+        """Keep notices, all of them or none, with the time of the commit as send_time.
 
         Who was given one with this notice_id before keeps that one, also for a while after they have acknowledged it.
         """
@@ -32,6 +32,13 @@ class INoticeStore(Interface):
 
     async def expire_notices(now: int, limit: int) -> int:
         """Delete at most ``limit`` notices that have expired by ``now`` (ms); return how many there were."""
+
+
+class Addressed(NamedTuple):
+    """A notice, and the users for whom it is."""
+
+    notice: NoticeMsg
+    uids: Sequence[int]
 
 
 class Kept(NamedTuple):

@@ -1,21 +1,21 @@
 """One node among several: presence in Redis, the way to the other nodes, and what a doubt calls for."""
 
 from collections.abc import Callable, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from imd.errors import UnavailableError
+from imd.node import version
 from imd.ports.delivery import IDelivery
 from imd.ports.presence import Entry, Location
 from imd.presence.about import About, encode_about
-from imd.presence.address import RedisAddress
 from imd.presence.link import RedisLink
 from imd.presence.links import Links
 from imd.presence.redis import RedisPresence
 from imd.presence.routing import Routing
+from imd.redis.address import RedisAddress
 from imd.repeating import Repeating
 from imd.wire.results import KickReason
 
@@ -160,17 +160,10 @@ class Cluster:
                 return
 
     async def _tell_about(self) -> None:
-        about = encode_about(About(_version(), self._count_sessions()))
+        about = encode_about(About(version(), self._count_sessions()))
         await self._link.call("SET", self._about, about, "EX", int(3 * CHECK_SECONDS))
 
     def _kick(self, replaced: Sequence[Entry]) -> None:
         for entry in replaced:
             location = Location(self._node, entry.session_id)
             self._local.kick(location, KickReason.REPLACED, "logged in on another device of the same kind")
-
-
-def _version() -> str:
-    try:
-        return version("imd")
-    except PackageNotFoundError:  # it runs from a checkout
-        return ""

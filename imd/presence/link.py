@@ -7,8 +7,8 @@ from twisted.internet.defer import Deferred, fail
 from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint
 from twisted.logger import Logger
 
-from imd.presence.address import RedisAddress
-from imd.presence.connection import CommandProtocol, Connection, ListenProtocol, away
+from imd.redis.address import RedisAddress
+from imd.redis.connection import CommandProtocol, Connection, ListenProtocol, away, enter
 
 
 class RedisLink:
@@ -33,9 +33,9 @@ class RedisLink:
     ) -> None:
         self.is_connected = False
         self.database = address.database
-        self._address = address
         self._receivers: dict[bytes, Callable[[bytes], None]] = {}
         self._watchers: list[Callable[[], None]] = []
+        self._enter = enter(address)
         pace = {"timeout": timeout, "ping": ping, "retry": retry}
         self._commands = Connection(
             clock, endpoint, CommandProtocol, self._enter, self._changed, name=f"Redis at {address}", **pace
@@ -86,15 +86,6 @@ class RedisLink:
         if protocol is None:
             return fail(away())
         return self._commands.reply(protocol, protocol.eval(script, keys, args))
-
-    async def _enter(self, connection: Connection, protocol: Any) -> None:
-        # Not by txredisapi's own arguments: it never connects again when the link drops in the midst of these.
-        address = self._address
-        if address.password:
-            await connection.reply(protocol, protocol.auth(address.password, address.username))
-        if address.database:
-            await connection.reply(protocol, protocol.select(address.database))
-        await connection.reply(protocol, protocol.ping())
 
     async def _listen(self, connection: Connection, protocol: Any) -> None:
         await self._enter(connection, protocol)

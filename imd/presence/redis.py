@@ -13,10 +13,10 @@ from zope.interface import implementer
 from imd.errors import UnavailableError
 from imd.ports.presence import Entry, IPresence, Location
 from imd.presence import scripts
-from imd.presence.connection import away
 from imd.presence.leases import Leases, name
 from imd.presence.link import RedisLink
 from imd.presence.rivals import Rivals
+from imd.redis.connection import away
 
 LOOK = 1000
 """Users one command looks up; more are looked up by several commands, sent together."""

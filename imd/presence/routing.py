@@ -10,7 +10,7 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from imd.errors import UnavailableError
-from imd.ports.delivery import IDelivery, ISession, Push
+from imd.ports.delivery import IDelivery, ISender, Push
 from imd.ports.presence import IPresence, Location
 from imd.presence.frames import BlockedBy, Content, KickAt, Parcel
 from imd.presence.links import Links
@@ -75,7 +75,7 @@ class Routing:
         self._local.push(push, receivers)
         self._add(_parcel(push, receivers))
 
-    def tell(self, command: int, body: bytes, uids: Iterable[int], but: Collection[ISession] = ()) -> int:
+    def tell(self, command: int, body: bytes, uids: Iterable[int], but: Collection[ISender] = ()) -> int:
         """Send a packet to every session of ``uids`` but ``but``; return how many there were on this node."""
         if not self._others():
             return self._local.tell(command, body, uids, but)
@@ -92,7 +92,7 @@ class Routing:
         """Let the other nodes know that ``uid`` has just blocked ``uids``."""
         self._send_to_all(Content(blocks=(BlockedBy(uid, tuple(uids)),)))
 
-    def has_other(self, uid: int, session: ISession | None) -> bool:
+    def has_other(self, uid: int, session: ISender | None) -> bool:
         """Whether the user may have a session beside this one."""
         return bool(self._others()) or self._local.has_other(uid, session)
 

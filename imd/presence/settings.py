@@ -4,7 +4,7 @@ from pathlib import Path
 
 from imd.config import Presence
 from imd.errors import ConfigError
-from imd.presence.address import RedisAddress, parse
+from imd.redis.address import RedisAddress, parse
 
 
 def redis_of(presence: Presence) -> RedisAddress | None:

@@ -13,7 +13,7 @@ from imd.storage.schema import x_inbox, x_message
 from imd.storage.transaction import Transaction, explain
 from imd.wire.bodies import ImMsg
 from imd.wire.enums import GroupType, MsgType
-from imd.wire.single import peer_of
+from imd.wire.single import users_of
 
 # An enum's member costs a call to look up, which counts here.
 _SINGLE, _GROUP, _PASSTHROUGH = int(GroupType.SINGLE), int(GroupType.GROUP), int(MsgType.PASSTHROUGH)
@@ -137,7 +137,10 @@ class Append:
                 if group_type == _SINGLE:
                     if blocks and (receiver, sender) in blocks:
                         raise BlockedError(f"uid {receiver} does not take messages of yours")
-                    receivers = () if receiver == sender else (receiver,)
+                    if sender:
+                        receivers = () if receiver == sender else (receiver,)
+                    else:  # the system's, which is for both
+                        receivers = users_of(group_id)
                 elif group_type == _GROUP:
                     known, members = self._known(connection, submission, heads, batch.fresh)
                     submission.check(message, known, time)
@@ -218,7 +221,8 @@ class Append:
         known = members or submission.members
         if known is None or known.version != head.member_version:
             known = members = fresh[group_id] = self.members(connection, group_id, head.member_version)
-        if submission.message.sender_id not in known.roles:
+        sender = submission.message.sender_id
+        if sender not in known.roles and (sender or not known.roles):  # the system is in every group that still is one
             raise _not_in_group(group_id)
         return known, members
 
@@ -266,13 +270,7 @@ class Append:
     def _open_singles(self, connection: Connection, new: dict[str, ImMsg], time: int) -> None:
         singles = self._singles.pack(sorted([(group_id,) for group_id in new]))
         connection.exec_driver_sql(self._new_single_sql, (time, time, *singles))
-        members = self._members_of_singles.pack(
-            [
-                (uid, group_id)
-                for group_id, message in new.items()
-                for uid in {message.sender_id, peer_of(group_id, message.sender_id)}
-            ]
-        )
+        members = self._members_of_singles.pack([(uid, group_id) for group_id in new for uid in users_of(group_id)])
         connection.exec_driver_sql(self._new_single_conversation_sql, (time, time, *members))
 
     def _blocks(self, connection: Connection, entries: list[Entry]) -> set[tuple[int, int]]:

@@ -117,6 +117,8 @@ class Groups:
         transaction.committed.append(Committed(None, Stored(message, receivers, members)))
 
     def _view(self, transaction: Transaction, group_id: str, uid: int) -> ImGroup:
+        if uid == 0:  # of who is no user, it is no conversation
+            return ImGroup(group_id=group_id)
         mine = self._conversations.read(transaction.connection, uid, [group_id], transaction.time)
         if group_id not in mine:
             raise NotInGroupError(f"you are not in the group {group_id}")

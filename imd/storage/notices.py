@@ -4,15 +4,15 @@ An acknowledged row stays for a while, without its content and with send_time 0:
 answer to the first request was lost, is known by it and does not come twice.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from sqlalchemy import Connection
 
 from imd.errors import BadRequestError
-from imd.ports.notices import Kept, NoticeAck
+from imd.ports.notices import Addressed, Kept, NoticeAck
 from imd.storage.conversations import number
-from imd.storage.sql import Sql
+from imd.storage.sql import Row, Sql
 from imd.storage.transaction import Transaction
 from imd.wire.bodies import NoticeMsg, UserData
 
@@ -23,6 +23,10 @@ _FIRST = (1, "")
 """Before every notice that waits, and after those that are acknowledged."""
 
 _EXPIRED = "SELECT uid, send_time, notice_id FROM x_notice WHERE expire_time <= :now ORDER BY expire_time LIMIT :n"
+
+
+Key = tuple[str, int]
+"""A notice_id and a uid."""
 
 
 class Content(NamedTuple):
@@ -46,18 +50,24 @@ class Notices:
     def __init__(self, sql: Sql, max_body: int) -> None:
         self._max_body = max_body
         self._array = sql.array
-        self._uids = n = sql.rows(uid=int)
+        self._rows = n = sql.rows(
+            uid=int, notice_id=str, notice_type=int, begin=int, size=int, sender=str, expire_time=int
+        )
+        # What a parameter of many rows can't hold on every database are bytes: each takes its part of all of them.
+        payload = f"substr(CAST(:payloads AS {sql.bytes}), CAST({n['begin']} AS INTEGER), CAST({n['size']} AS INTEGER))"
         self._keep_sql = sql(
             "INSERT INTO x_notice (uid, notice_id, notice_type, payload, send_time, sender, expire_time)"
-            f" SELECT {n['uid']}, :notice_id, :notice_type, :payload, :send_time, :sender, :expire_time"
+            f" SELECT {n['uid']}, {n['notice_id']}, {n['notice_type']}, {payload}, CAST(:send_time AS BIGINT),"
+            f" {n['sender']}, {n['expire_time']}"
             f" FROM {n} WHERE EXISTS (SELECT 1 FROM x_user AS u WHERE u.uid = {n['uid']})"
             " ON CONFLICT (notice_id, uid) DO UPDATE SET notice_type = excluded.notice_type,"
             " payload = excluded.payload, send_time = excluded.send_time, sender = excluded.sender,"
-            " expire_time = excluded.expire_time WHERE x_notice.expire_time <= :now RETURNING uid"
+            " expire_time = excluded.expire_time WHERE x_notice.expire_time <= :now RETURNING notice_id, uid"
         )
+        self._keys = k = sql.rows(notice_id=str, uid=int)
         self._find_sql = sql(
-            f"SELECT uid, {', '.join(Content._fields)} FROM x_notice"
-            f" WHERE notice_id = :notice_id AND uid {sql.among('uids', int)}"
+            f"SELECT n.uid, {', '.join(f'n.{name}' for name in Content._fields)} FROM {k} CROSS JOIN x_notice AS n"
+            f" WHERE n.notice_id = {k['notice_id']} AND n.uid = {k['uid']}"
         )
         self._acknowledge = sql.many(
             "UPDATE x_notice SET send_time = 0, payload = {nothing}, sender = '',"
@@ -81,28 +91,37 @@ class Notices:
             f"DELETE FROM x_notice WHERE (notice_id, uid) IN (SELECT e.notice_id, e.uid FROM ({_EXPIRED}) AS e)"
         )
 
-    def keep(self, transaction: Transaction, notice: NoticeMsg, uids: Sequence[int]) -> Kept:
-        """Keep a notice for those of ``uids`` who are known; who has it already keeps the first one as it is."""
+    def keep(self, transaction: Transaction, notices: Sequence[Addressed]) -> list[Kept]:
+        """Keep notices for those of their users who are known; who has one already keeps the first one as it is."""
         connection, now = transaction.connection, transaction.time
-        content = Content(notice.notice_id, notice.notice_type, notice.payload, now, notice.sender, notice.expire_time)
-        rows = [(uid,) for uid in sorted(set(uids))]  # which locks them in one order, whichever node it is
-        fresh = connection.exec_driver_sql(self._keep_sql, (*content, *self._uids.pack(rows), now)).scalars()
-        waiting = {content: list(fresh)}
-        found = set(waiting[content])
-        acknowledged = []
-        if rest := [uid for uid in uids if uid not in found]:
-            for uid, *columns in connection.exec_driver_sql(self._find_sql, (notice.notice_id, self._array(rest))):
-                found.add(uid)
-                content = Content._make(columns)
-                if content.send_time:
-                    waiting.setdefault(content, []).append(uid)
-                else:
-                    acknowledged.append(uid)
-        return Kept(
-            waiting=[(content.notice(), of_content) for content, of_content in waiting.items() if of_content],
-            acknowledged=acknowledged,
-            unknown=[uid for uid in uids if uid not in found],
-        )
+        rows: dict[Key, Row] = {}
+        contents: dict[Key, Content] = {}
+        payloads = [b"."]  # for SQLite's substr makes NULL of any part of nothing
+        begin = 2
+        for notice, uids in notices:
+            notice_id, kind, payload, sender, end = (
+                notice.notice_id,
+                notice.notice_type,
+                notice.payload,
+                notice.sender,
+                notice.expire_time,
+            )
+            content = Content(notice_id, kind, payload, now, sender, end)
+            for uid in uids:
+                if (notice_id, uid) not in rows:
+                    rows[notice_id, uid] = uid, notice_id, kind, begin, len(payload), sender, end
+                    contents[notice_id, uid] = content
+            payloads.append(payload)
+            begin += len(payload)
+        # Sorted, which locks them in one order, whichever node it is.
+        parameters = b"".join(payloads), now, *self._rows.pack([rows[key] for key in sorted(rows)]), now
+        fresh = {(row[0], row[1]) for row in connection.exec_driver_sql(self._keep_sql, parameters)}
+        if rest := rows.keys() - fresh:
+            for key in rest:
+                del contents[key]
+            for uid, *columns in connection.exec_driver_sql(self._find_sql, tuple(self._keys.pack(sorted(rest)))):
+                contents[columns[0], uid] = Content._make(columns)
+        return [_kept(notice.notice_id, uids, contents) for notice, uids in notices]
 
     def acknowledge(self, transaction: Transaction, acks: Sequence[NoticeAck]) -> None:
         """Take notices away for all devices."""
@@ -137,6 +156,21 @@ class Notices:
     def drop_expired(self, transaction: Transaction, now: int, limit: int) -> int:
         """Delete the ``limit`` that expired first, and return how many there were."""
         return transaction.connection.exec_driver_sql(self._drop_expired_sql, (now, limit)).rowcount
+
+
+def _kept(notice_id: str, uids: Sequence[int], contents: Mapping[Key, Content]) -> Kept:
+    """Return what became of a notice, by what each of its users has of it now."""
+    waiting: dict[Content, list[int]] = {}
+    acknowledged, unknown = [], []
+    for uid in uids:
+        content = contents.get((notice_id, uid))
+        if content is None:
+            unknown.append(uid)
+        elif content.send_time:
+            waiting.setdefault(content, []).append(uid)
+        else:
+            acknowledged.append(uid)
+    return Kept([(content.notice(), of_content) for content, of_content in waiting.items()], acknowledged, unknown)
 
 
 def _parse_cursor(cursor: str) -> tuple[int, str]:

@@ -1,11 +1,13 @@
 """Which database an address means."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from sqlalchemy import URL
+from sqlalchemy import URL, Connection
 
 from imd.errors import ConfigError
-from imd.storage import postgresql, sqlite
+from imd.storage import postgresql, sqlite, version
 from imd.storage.database import Database
 
 _SQLITE = "sqlite:///"
@@ -33,6 +35,28 @@ def current(url: str, password_file: str) -> str:
     if url.startswith(_SQLITE):
         return sqlite.current(_path(url))
     return postgresql.current(address(url, password_file))
+
+
+@contextmanager
+def transaction(url: str, password_file: str) -> Iterator[Connection]:
+    """Lend a connection in a transaction of its own, beside a daemon that may run; it commits at the end.
+
+    Raises ConfigError, and StartError (75), also where the schema is not this release's.
+    """
+    if url.startswith(_SQLITE) and not _path(url).exists():
+        raise ConfigError(f"There is no database {_path(url)}: start the daemon once, or name its folder by --data.")
+    engine = (
+        sqlite.engine_of(_path(url)) if url.startswith(_SQLITE) else postgresql.engine_of(address(url, password_file))
+    )
+    try:
+        with version.usable(engine), engine.connect() as connection:
+            if url.startswith(_SQLITE):
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+            version.check(connection)
+            yield connection
+            connection.commit()
+    finally:
+        engine.dispose()
 
 
 def address(url: str, password_file: str) -> URL:

@@ -27,6 +27,7 @@ from imd.storage.silence import Silence, Wire
 from imd.storage.sql import PostgresqlSql
 
 CONNECT_SECONDS = 3
+_OPERATOR_SECONDS = 5
 
 _COPY_CHUNK = 1 << 20
 _UPGRADE_LOCK = 7_650_100
@@ -152,6 +153,11 @@ def current(url: URL) -> str:
         found = version.current(connection)
     engine.dispose()
     return found
+
+
+def engine_of(url: URL) -> Engine:
+    """Return an engine of one connection, for who works beside the nodes."""
+    return _engine(url, 1, _OPERATOR_SECONDS)
 
 
 def address(url: str, password: str) -> URL:

@@ -132,7 +132,7 @@ def fill_message(message: ImMsg, row: Sequence[Any], reader: int, read_seq: int)
         message.group_name = group_name
     if at_uids:
         message.at_uids.extend(map(int, at_uids.split(",")))
-    if group_type == _SINGLE:
+    if group_type == _SINGLE and sender_id:
         message.receiver_id = peer_of(group_id, sender_id)
 
 

@@ -1,8 +1,8 @@
 """The tables. Times are milliseconds since the epoch; every hot key begins with group_id or uid.
 
-On SQLite the narrow tables are clustered by their key (WITHOUT ROWID). x_message and x_notice are not: their rows are
-wide, and in the order of their commits they fill few pages, where clustered each group or user would have a page of its
-own to write.
+On SQLite the narrow tables are clustered by their key (WITHOUT ROWID). x_message, x_notice and x_upstream are not:
+their rows are wide, and in the order of their commits they fill few pages, where clustered each group or user would
+have a page of its own to write.
 """
 
 from typing import Any
@@ -182,11 +182,40 @@ x_upstream = Table(
     _key("queue", KEY),
     _key("id", BigInteger),
     _integer("uid"),
-    _text("message_id"),
+    Column("message_id", KEY, nullable=False),
     _text("content_type"),
-    Column("payload", LargeBinary, nullable=False),
     _integer("created"),
     _integer("attempts"),
     _integer("dead"),
+    Column("payload", LargeBinary, nullable=False),
+    Index("x_upstream_message_id", "queue", "message_id", "uid", unique=True),
+    Index("x_upstream_dead", "queue", "id", sqlite_where=text("dead <> 0"), postgresql_where=text("dead <> 0")),
+    postgresql_with=_OFTEN_DELETED,
+)
+
+x_upstream_queue = Table(
+    "x_upstream_queue",
+    metadata,
+    _key("queue", KEY),
+    _integer("last_id"),
+    _integer("kept"),  # rows of x_upstream
+    _integer("size"),  # of those, in bytes
+    _text("node"),  # that carries them on, until lease_until of the database's own clock
+    _integer("lease_until"),
+    sqlite_with_rowid=False,
+    postgresql_with=_OFTEN_UPDATED,
+)
+
+x_apikey = Table(
+    "x_apikey",
+    metadata,
+    _key("prefix", KEY),
+    _text("digest"),  # SHA-256, in hex
+    _text("name"),
+    _text("scopes"),  # separated by blanks
+    _integer("per_second"),
+    _integer("created"),
+    _integer("expires"),
+    _integer("revoked"),
     sqlite_with_rowid=False,
 )

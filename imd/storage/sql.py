@@ -42,6 +42,9 @@ Many = Callable[[Connection, Sequence[Row]], None]
 class Sql(ABC):
     """Writes statements for one dialect."""
 
+    bytes: str
+    """What a column of bytes is called."""
+
     def __init__(self, dialect: Dialect) -> None:
         self._dialect = dialect
 
@@ -76,6 +79,8 @@ class Sql(ABC):
 class SqliteSql(Sql):
     """Lists and rows are JSON; a statement for many rows is prepared once and executed for each."""
 
+    bytes = "BLOB"
+
     def array(self, values: Collection[int] | Collection[str]) -> str:
         """Return JSON."""
         return json.dumps(list(values))
@@ -101,6 +106,8 @@ class SqliteSql(Sql):
 
 class PostgresqlSql(Sql):
     """Lists and rows are arrays; a statement for many rows is executed once, and rows are inserted by COPY."""
+
+    bytes = "BYTEA"
 
     def array(self, values: Collection[int] | Collection[str]) -> str:
         """Return an array literal."""

@@ -89,6 +89,11 @@ def current(path: Path) -> str:
     return found
 
 
+def engine_of(path: Path) -> Engine:
+    """Return an engine of one connection, for who works beside the daemon."""
+    return _engine(path, 1, 1)
+
+
 def _upgrade(engine: Engine) -> str:
     with version.usable(engine), engine.connect() as connection:
         connection.exec_driver_sql("BEGIN IMMEDIATE")

@@ -7,6 +7,8 @@ from sqlalchemy import Connection
 from zope.interface import implementer
 
 from imd.batching import IReactor
+from imd.ports.apikeys import ApiKey, IApiKeyStore
+from imd.ports.archive import Exported, GroupInfo, IArchive, MemberInfo, Traced
 from imd.ports.conversations import IConversationStore
 from imd.ports.groups import Decide, IGroupStore, NewGroup
 from imd.ports.messages import (
@@ -21,12 +23,14 @@ from imd.ports.messages import (
     Span,
     Submission,
 )
-from imd.ports.notices import INoticeStore, Kept, NoticeAck
+from imd.ports.notices import Addressed, INoticeStore, Kept, NoticeAck
 from imd.ports.retention import AgedGroups, IRetentionStore
+from imd.ports.upstream import Bound, IReportStore, IUpstreamStore, Queued, Report, Reported, Settled
 from imd.ports.users import Account, IUserStore
-from imd.storage import members, settings, users
+from imd.storage import apikeys, members, settings, users
 from imd.storage.accounts import Accounts
 from imd.storage.append import Append
+from imd.storage.archive import Archive
 from imd.storage.commit import GroupCommit
 from imd.storage.conversations import Conversations
 from imd.storage.database import Database
@@ -39,9 +43,10 @@ from imd.storage.removal import Removal
 from imd.storage.retention import Retention
 from imd.storage.transaction import Transaction
 from imd.storage.unread import Unread
+from imd.storage.upstream import Upstream
 from imd.storage.watermarks import Watermarks
 from imd.storage.writer import Writer
-from imd.wire.bodies import ImGroup, ListMsgReaderAck, NoticeMsg, UnreadCountAck, UserData
+from imd.wire.bodies import ImGroup, ListMsgReaderAck, UnreadCountAck, UserData
 from imd.wire.enums import SYSTEM_GROUP
 
 Parameters = ParamSpec("Parameters")
@@ -54,12 +59,23 @@ ANSWER_ROOM = 1024
 """Bytes of an answer kept free for what is not messages or groups."""
 
 
-@implementer(IMessageStore, IGroupStore, IConversationStore, IRetentionStore, IUserStore, INoticeStore)
+@implementer(
+    IMessageStore,
+    IGroupStore,
+    IConversationStore,
+    IRetentionStore,
+    IUserStore,
+    INoticeStore,
+    IArchive,
+    IApiKeyStore,
+    IReportStore,
+    IUpstreamStore,
+)
 class SqlStore:
     """Every port of storage over one database, which it closes in the end.
 
     ``now`` gives milliseconds since the epoch, ``gap`` is in seconds, ``max_pending`` the items that may wait for a
-    commit, whose messages have at most ``max_pending_bytes``.
+    commit, whose messages have at most ``max_pending_bytes``. ``upstream`` bounds what is kept for each destination.
     """
 
     def __init__(
@@ -73,6 +89,7 @@ class SqlStore:
         readers: int,
         max_body: int,
         max_pending_bytes: int = 64 * 1024 * 1024,
+        upstream: Mapping[str, Bound] | None = None,
     ) -> None:
         self._now = now
         max_body -= ANSWER_ROOM
@@ -87,8 +104,10 @@ class SqlStore:
         self._removal = Removal(append, self._unread, self._watermarks, self._conversations)
         self._retention = Retention(sql, self._watermarks)
         self._notices = Notices(sql, max_body)
+        self._archive = Archive(sql, max_body)
         self._accounts = Accounts(sql)
-        self._commit = GroupCommit(database, now, append)
+        self._upstream = Upstream(database, upstream or {})
+        self._commit = GroupCommit(database, now, append, self._upstream)
         self._writer = Writer(
             reactor,
             database,
@@ -100,6 +119,7 @@ class SqlStore:
         self._readers = Readers(reactor, database, self._writer.outage, readers)
         self._account_lookups = Lookups(reactor, lambda uids: self._read(self._accounts.accounts, uids))
         self.append: Callable[[Submission], None] = self._writer.append
+        self.report: Callable[[Report], None] = self._writer.append
 
     def start(self) -> None:
         """Start the threads."""
@@ -244,9 +264,9 @@ class SqlStore:
 
     # Notices
 
-    async def keep_notice(self, notice: NoticeMsg, uids: Sequence[int]) -> Kept:
-        """Keep a notice for users."""
-        return await self._change((), self._notices.keep, notice, uids)
+    async def keep_notices(self, notices: Sequence[Addressed]) -> Sequence[Kept]:
+        """Keep notices for users."""
+        return await self._change((), self._notices.keep, notices)
 
     async def acknowledge_notices(self, acks: Sequence[NoticeAck]) -> None:
         """Take notices away."""
@@ -262,6 +282,55 @@ class SqlStore:
             return 0
         return await self._change((), self._notices.drop_expired, now, limit)
 
+    # What operators look at
+
+    async def group_info(self, group_id: str) -> GroupInfo | None:
+        """A conversation of any kind."""
+        return await self._read(self._archive.group, group_id)
+
+    async def group_members(self, group_id: str, cursor: str, limit: int) -> tuple[Sequence[MemberInfo], str]:
+        """A page of a conversation's members."""
+        return await self._read(self._archive.members, group_id, cursor, limit, self._now())
+
+    async def trace(self, group_id: str, msg_id: str, cursor: str, limit: int) -> Traced | None:
+        """A message and a page of its recipients."""
+        return await self._read(self._archive.trace, group_id, msg_id, cursor, limit)
+
+    async def export(self, group_id: str, cursor: str, limit: int) -> Exported:
+        """The next messages of a conversation."""
+        return await self._read(self._archive.export, group_id, cursor, limit)
+
+    async def api_keys(self, prefixes: Sequence[str]) -> Sequence[ApiKey]:
+        """Those of these keys that there are."""
+        return await self._read(apikeys.find, prefixes)
+
+    # Reports
+
+    def on_reports(self, callback: Callable[[Sequence[Reported]], None]) -> None:
+        """Call ``callback`` with the reports of each batch."""
+        self._writer.tell_reports = callback
+
+    async def queued(
+        self, destination: str, after: int, limit: int, size: int, without: Collection[int]
+    ) -> Sequence[Queued]:
+        """The next reports that wait."""
+        return await self._read(self._upstream.page, destination, after, limit, size, without)
+
+    async def settle(self, destination: str, settled: Settled) -> None:
+        """Note what became of reports."""
+        await self._writer.change((), lambda to: self._upstream.settle(to, destination, settled), (destination,))
+
+    async def lease(self, destinations: Collection[str], node: str, seconds: float) -> Collection[str]:
+        """Take or keep leases."""
+        mine: Collection[str] = await self._writer.change(
+            (), lambda to: self._upstream.lease(to, destinations, node, seconds), destinations
+        )
+        return mine
+
+    async def release(self, destinations: Collection[str], node: str) -> None:
+        """Give leases back."""
+        await self._writer.change((), lambda to: self._upstream.release(to, destinations, node), destinations)
+
     # Retention
 
     async def aged_groups(self, cursor: str, before: int, limit: int) -> AgedGroups:
@@ -273,6 +342,16 @@ class SqlStore:
         if not await self._read(self._retention.count_aged, group_id, before, limit):
             return 0
         return await self._change((group_id,), self._retention.drop_messages, group_id, before, limit)
+
+    @property
+    def is_away(self) -> bool:
+        """Whether the database can't be reached now."""
+        return self._writer.outage.is_on
+
+    @property
+    def waiting(self) -> int:
+        """How many messages and changes wait for a commit."""
+        return self._writer.waiting
 
     async def _change(
         self,

@@ -10,6 +10,7 @@ from twisted.python.failure import Failure
 from imd.batching import Batching, IReactor
 from imd.errors import RefusedError, UnavailableError
 from imd.ports.messages import Committed, Submission
+from imd.ports.upstream import Report, Reported
 from imd.storage.commit import Batch, Change, GroupCommit, Item
 from imd.storage.database import Database, Fault
 from imd.storage.outage import Outage
@@ -45,6 +46,7 @@ class Writer:
         )
         self.outage = Outage(reactor, self._probe)
         self.tell: Callable[[Sequence[Committed]], None] = _nobody
+        self.tell_reports: Callable[[Sequence[Reported]], None] = _nobody
         self._is_stopping = False
         self._is_failing = False
 
@@ -58,21 +60,28 @@ class Writer:
         await self._batching.stop()
         self.outage.end()
 
-    def append(self, submission: Submission) -> None:
-        """Put a message into the next batch. Raises UnavailableError."""
-        size = submission.size
+    @property
+    def waiting(self) -> int:
+        """How many items wait for the next commit."""
+        return len(self._batching)
+
+    def append(self, item: Submission | Report) -> None:
+        """Put a message or a report into the next batch. Raises UnavailableError."""
+        size = item.size
         if self._pending_bytes + size > self._max_pending_bytes:
             raise UnavailableError("the store can't keep up; send it again later")
-        self._put(submission)
+        self._put(item)
         self._pending_bytes += size
 
-    def change(self, groups: Collection[str], run: Callable[[Transaction], Any]) -> "Deferred[Any]":
-        """Put a change of these groups into the next batch; fires with what it returns or raises.
+    def change(
+        self, groups: Collection[str], run: Callable[[Transaction], Any], destinations: Collection[str] = ()
+    ) -> "Deferred[Any]":
+        """Put a change of these groups or destinations into the next batch; fires with what it returns or raises.
 
         Raises UnavailableError.
         """
         answer: Deferred[Any] = Deferred()
-        self._put(Change(groups, run, answer))
+        self._put(Change(groups, run, answer, destinations))
         return answer
 
     def _probe(self) -> None:
@@ -101,7 +110,7 @@ class Writer:
             self._log.info("the store works again")
         if self.outage.is_on:
             self.outage.end()
-        self._tell(result.committed)
+        self._tell(result.committed, result.reported)
         for answer, value in result.changes:
             if isinstance(value, RefusedError):
                 answer.errback(value)
@@ -109,7 +118,7 @@ class Writer:
                 answer.callback(value)
 
     def _release(self, batch: list[Item]) -> None:
-        self._pending_bytes -= sum([item.size for item in batch if isinstance(item, Submission)])
+        self._pending_bytes -= sum([item.size for item in batch if not isinstance(item, Change)])
 
     def _failed(self, batch: list[Item], failure: Failure) -> None:
         self._release(batch)
@@ -119,19 +128,27 @@ class Writer:
         if failure.value is not None and self._database.fault(failure.value) is Fault.LOST:
             self.outage.begin()
         error = UnavailableError("the store failed; send it again later")
-        self._tell([Committed(item, error) for item in batch if isinstance(item, Submission)])
+        self._tell(
+            [Committed(item, error) for item in batch if isinstance(item, Submission)],
+            [Reported(item, error) for item in batch if isinstance(item, Report)],
+        )
         for item in batch:
             if isinstance(item, Change):
                 item.answer.errback(error)
 
-    def _tell(self, committed: Sequence[Committed]) -> None:
+    def _tell(self, committed: Sequence[Committed], reported: Sequence[Reported]) -> None:
         try:
             self.tell(committed)
-        except Exception:  # the changes of the batch are answered all the same
+        except Exception:  # the others of the batch are answered all the same
             self._log.failure("what was committed could not be told")
+        try:
+            if reported:
+                self.tell_reports(reported)
+        except Exception:
+            self._log.failure("reports that are stored could not be told")
 
 
-def _nobody(_committed: Sequence[Committed]) -> None:
+def _nobody(_committed: Sequence[object]) -> None:
     """Stand in until somebody wants to be told."""
 
 

@@ -38,9 +38,11 @@ class MsgStatus(IntEnum):
 
 
 class Status(IntEnum):
-    """How far a message is for the one who gets it (``ImMsg.status``)."""
+    """How far a message is for the one who has it (``ImMsg.status``); two values live in a client's store alone."""
 
     SUCCESS = 0
+    SENDING = -1
+    FAILURE = -2
     READ = -3
     UNREAD = -4
 

@@ -10,9 +10,9 @@ from twisted.internet.task import deferLater
 from zope.interface import implementer
 
 from imd.ports.presence import Entry, IPresence, Location
-from imd.presence.address import parse
 from imd.presence.link import RedisLink
 from imd.presence.redis import RedisPresence
+from imd.redis.address import parse
 
 from .redis_server import WITHIN
 

@@ -19,8 +19,8 @@ from imd.gateway.sessions import Sessions
 from imd.ports.delivery import Push
 from imd.presence import cluster
 from imd.presence import redis as presence
-from imd.presence.address import parse
 from imd.presence.cluster import Cluster
+from imd.redis.address import parse
 
 from .redis_node import until
 from .redis_server import RedisServer

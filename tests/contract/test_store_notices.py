@@ -1,12 +1,14 @@
 """INoticeStore: a notice waits for each recipient until a device of theirs acknowledges it or it expires."""
 
+from typing import cast
+
 import pytest
 from pytest_twisted import ensureDeferred
 from sqlalchemy import Connection, text
 from twisted.internet.defer import Deferred
 
 from imd.errors import BadRequestError
-from imd.ports.notices import Kept, NoticeAck
+from imd.ports.notices import Addressed, Kept, NoticeAck
 from imd.storage.notices import REPEAT_MS
 from imd.wire.bodies import NoticeMsg, UserData
 
@@ -30,8 +32,9 @@ def notice(notice_id: str, *, payload: bytes = b"", expire_time: int = LATER) ->
 
 async def keep(subject: Subject, notice_id: str, *uids: int, payload: bytes = b"", expire_time: int = LATER) -> Kept:
     """Keep a notice for users."""
-    kept: Kept = await subject.store.keep_notice(notice(notice_id, payload=payload, expire_time=expire_time), uids)
-    return kept
+    wanted = Addressed(notice(notice_id, payload=payload, expire_time=expire_time), uids)
+    [kept] = await subject.store.keep_notices([wanted])
+    return cast(Kept, kept)
 
 
 async def page(subject: Subject, uid: int, cursor: str = "", page_size: int = 100) -> UserData:
@@ -75,7 +78,7 @@ class TestKeeping:
         await know(subject, 1, 2**63 - 1)
         subject.time.ms += 5000
         asked = notice("a", payload=b"\0\xff")
-        kept = await subject.store.keep_notice(asked, [2**63 - 1, 1])
+        [kept] = await subject.store.keep_notices([Addressed(asked, [2**63 - 1, 1])])
         expected = NoticeMsg(
             notice_id="a",
             notice_type=7,
@@ -355,3 +358,24 @@ class TestExpiring:
         subject.batches.clear()
         assert await subject.store.expire_notices(LATER - 1, 10) == 0
         assert subject.batches == []
+
+
+@ensureDeferred
+async def test_notices_of_one_call_are_kept_each_for_its_users_and_told_in_their_order(subject: Subject) -> None:
+    await know(subject, 1, 2)
+    await keep(subject, "b", 1)
+    wanted = [Addressed(notice("c"), [1, 9]), Addressed(notice("b"), [2, 1]), Addressed(notice("a"), [2])]
+    kept = await subject.store.keep_notices(wanted)
+    told = [{(each.notice_id, uid) for each, uids in of.waiting for uid in uids} for of in kept]
+    assert told == [{("c", 1)}, {("b", 1), ("b", 2)}, {("a", 2)}]
+    assert [list(of.unknown) for of in kept] == [[9], [], []]
+    assert (sorted(await waiting(subject, 1)), sorted(await waiting(subject, 2))) == (["b", "c"], ["a", "b"])
+
+
+@ensureDeferred
+async def test_of_two_notices_of_one_id_in_one_call_the_first_one_holds(subject: Subject) -> None:
+    await know(subject, 1)
+    wanted = [Addressed(notice("a", payload=payload), [1]) for payload in (b"first", b"second")]
+    kept = await subject.store.keep_notices(wanted)
+    assert [[(each.payload, list(uids)) for each, uids in of.waiting] for of in kept] == [[(b"first", [1])]] * 2
+    assert [each.payload for each in (await page(subject, 1)).notices] == [b"first"]

@@ -24,18 +24,22 @@ PROBES = (1, 2)
 
 
 class Cluster:
-    """The nodes ``one`` and ``two``, their database and their Redis; ``variables`` are settings of both nodes.
+    """The nodes ``one`` and ``two``, their database and their Redis; ``variables`` and ``config`` are of both nodes.
 
     Each node has a way to Redis of its own in ``ways``, which can be cut.
+
+    Without ``start`` the nodes are the test's own: others, with settings that are not the same.
     """
 
-    def __init__(self, folder: Path, variables: Mapping[str, str]) -> None:
+    def __init__(self, folder: Path, variables: Mapping[str, str], config: str = "", *, start: bool = True) -> None:
+        self._config = config
         self.postgres = PostgresServer()
         self.redis = RedisServer(folder)
         secret = folder / "secret"
         secret.write_text(os.urandom(32).hex())
         secret.chmod(0o600)
         self._folder = folder
+        self._starts = start
         self._variables = {
             "IMD_STORAGE_URL": self.postgres.url(),
             "IMD_PRESENCE_URL": f"{self.redis.url}/1",
@@ -54,9 +58,10 @@ class Cluster:
         upgrade(self.postgres.url(), "")
         for way in self.ways.values():
             _wait_for(way.open())
-        for node in self.nodes:
+        started = self.nodes if self._starts else ()
+        for node in started:
             node.launch()
-        for node in self.nodes:
+        for node in started:
             node.await_notice("READY=1", STARTS_WITHIN)
         return self
 
@@ -72,7 +77,8 @@ class Cluster:
 
     def node(self, name: str, **variables: str) -> Daemon:
         """Return another node of this name, not started, with these settings beside the common ones."""
-        return Daemon(self._folder / name, {**self._variables, "IMD_NODE": name, **variables})
+        settings = {**self._variables, "IMD_NODE": name, **variables}
+        return Daemon(self._folder / name, settings, config=self._config)
 
     async def joined(self) -> "Cluster":
         """Return once users can log in on both nodes, and what is said on either is heard on the other."""

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import pytest_twisted
 
+from .api import ApiDaemon
 from .bystanders import Bystanders
 from .cluster import Cluster
 from .daemon import Daemon
@@ -50,6 +51,16 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
 
 
 @pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiDaemon]:
+    """A daemon with the HTTP API, shared by a file's tests."""
+    served = ApiDaemon(tmp_path_factory.mktemp("served"))
+    try:
+        yield served.start()
+    finally:
+        served.close()
+
+
+@pytest.fixture(scope="module")
 def servers(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Cluster]:
     """Two nodes with the module's SETTINGS, shared by its tests."""
     with Cluster(tmp_path_factory.mktemp("cluster"), getattr(request.module, "SETTINGS", {})) as cluster:
@@ -78,9 +89,10 @@ def start_daemon(tmp_path: Path) -> Iterator[StartDaemon]:
     """Starts a daemon of the test's own; keyword arguments as Daemon's, variables as theirs."""
     daemons: list[Daemon] = []
 
-    def start(*, endpoint: str = "", under: tuple[str, ...] = (), **variables: object) -> Daemon:
+    def start(*, endpoint: str = "", config: str = "", under: tuple[str, ...] = (), **variables: object) -> Daemon:
         settings = {name: str(value) for name, value in variables.items()}
-        daemons.append(Daemon(tmp_path / f"daemon{len(daemons)}", settings, endpoint=endpoint, under=under))
+        folder = tmp_path / f"daemon{len(daemons)}"
+        daemons.append(Daemon(folder, settings, endpoint=endpoint, config=config, under=under))
         return daemons[-1].start()
 
     yield start

@@ -17,19 +17,30 @@ from imd.sso.jwt import issue
 TWISTD = Path(sys.executable).with_name("twistd")
 STARTS_WITHIN = 30.0
 STOPS_WITHIN = 20.0
+_KEYS = re.compile(r"imd_[0-9a-f]{16}_|eyJ[\w-]{8,}\.eyJ")
+"""API keys and tokens."""
+
 _FAILURES = re.compile(r"Traceback|Unhandled|does not declare|could not be stored", re.IGNORECASE)
 
 
 class Daemon:
-    """One `twistd imd`; ``variables`` are its IMD_* settings, ``under`` a command that runs it.
+    """One `twistd imd`; ``variables`` are its IMD_* settings, ``config`` its file, ``under`` a command that runs it.
 
     It is up when it tells its service manager so: NOTIFY_SOCKET is ours.
     """
 
     def __init__(
-        self, folder: Path, variables: Mapping[str, str] | None = None, *, endpoint: str = "", under: Sequence[str] = ()
+        self,
+        folder: Path,
+        variables: Mapping[str, str] | None = None,
+        *,
+        endpoint: str = "",
+        config: str = "",
+        under: Sequence[str] = (),
     ) -> None:
         folder.mkdir(exist_ok=True)
+        self.config = folder / "imd.toml"
+        self.config.write_text(config)
         self.data = folder / "data"
         self.log_file = folder / "log"
         self.port = free_port()
@@ -52,7 +63,7 @@ class Daemon:
 
     def launch(self) -> None:
         """Start, without waiting for it."""
-        arguments = ["--pidfile=", "-n", "imd", "--data", str(self.data)]
+        arguments = ["--pidfile=", "-n", "imd", "--config", str(self.config), "--data", str(self.data)]
         arguments += ["--listen", self._endpoint.format(port=self.port)]
         name = "@" + self._notify.getsockname()[1:].decode()
         with self.log_file.open("ab") as log:
@@ -125,6 +136,7 @@ class Daemon:
         if self.log_file.exists():
             log = self.log
             assert not [token for token in self._tokens if token.rpartition(".")[2] in log], "a token is in the log"
+            assert not _KEYS.search(log), "an API key or a token is in the log"
             assert self._secret.decode() not in log, "the secret is in the log"
             assert self.is_expected_to_fail or not _FAILURES.search(log), log
 

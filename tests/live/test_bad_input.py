@@ -176,7 +176,7 @@ def test_a_body_that_does_not_parse_is_a_bad_request(user: Peer, body: bytes) ->
     assert user.result(Command.HEARTBEAT) == Result.OK
 
 
-@pytest.mark.parametrize("command", [0, 0x0005, 0x0100, 0x0300, 0x0411, 0x0999, 0xFFFF])
+@pytest.mark.parametrize("command", [0, 0x0005, 0x0100, 0x0301, 0x0411, 0x0999, 0xFFFF])
 def test_an_unknown_command_is_answered_so(user: Peer, command: int) -> None:
     assert user.result(command) == Result.UNKNOWN_COMMAND
     assert user.result(Command.HEARTBEAT) == Result.OK

@@ -266,7 +266,7 @@ def test_nor_is_a_cursor_of_other_conversations(scene: Scene, cursor: str) -> No
 
 
 def test_a_body_that_does_not_parse_is_refused_by_every_command(user: Peer) -> None:
-    refusals = {Command.UPSTREAM: Result.UNKNOWN_COMMAND, Command.USER_KICK: Result.FORBIDDEN}
+    refusals = {Command.USER_KICK: Result.FORBIDDEN}
     for command in ANSWERED:
         for garbage in (b"\xff\xff\xff\xff", b"\x0a\x05hi", b"\x0a\x02\xc3\x28\x0f", b"\x07", b"\x08"):
             assert user.result(command, garbage) == refusals.get(command, BAD), command
@@ -277,7 +277,7 @@ def test_an_empty_body_is_refused_where_something_has_to_be_named(daemon: Daemon
     refusals = {
         Command.USER_LOGIN: Result.CONFLICT,
         Command.USER_KICK: Result.FORBIDDEN,
-        Command.UPSTREAM: Result.UNKNOWN_COMMAND,
+        Command.UPSTREAM: Result.NOT_FOUND,
     }
     for command in ANSWERED:
         with Peer(daemon) as peer:

@@ -210,6 +210,23 @@ def test_three_terminals_in_a_group(daemon: Daemon, open_chat: OpenChat, new_uid
     second.await_text("/mute was refused: ")
 
 
+def test_a_store_is_one_chats_and_what_is_in_it_is_not_told_again(
+    daemon: Daemon, open_chat: OpenChat, new_uid: NewUid, tmp_path: Path
+) -> None:
+    ann, bob, store = new_uid(), new_uid(), tmp_path / "bob.sqlite"
+    run(chat(daemon, ann, "--to", bob), "hi bob\n")
+    elsewhere = ("--to", new_uid(), "--store", store)
+    first = open_chat(bob, *elsewhere)
+    first.await_text("hi bob")
+    first.type("\x04")
+    assert first.process.wait(WITHIN) == 0
+    assert "hi bob" not in run(chat(daemon, bob, *elsewhere)).stdout
+    open_chat(bob, "--to", ann, "--store", store).await_text("hi bob")
+    second = run(chat(daemon, bob, *elsewhere))
+    assert second.returncode == 1
+    assert f"The local store {store} is in use by another client" in second.stdout
+
+
 def test_a_chat_outlives_its_daemon_and_sends_what_was_typed_meanwhile(
     start_daemon: StartDaemon, new_uid: NewUid
 ) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pytest_twisted import ensureDeferred
 
-from imd.presence.cluster import _version
+from imd.node import version
 
 from .conftest import LogIn, NewUid
 from .daemon import clean_environment
@@ -60,9 +60,9 @@ async def test_nodes_are_listed_with_their_users_and_are_gone_when_they_are(
     for node, who, kind in ((one, uid, LINUX), (one, uid, MAC), (one, new_uid(), LINUX), (two, uid, ANDROID)):
         await let_in(log_in, node, who, kind)
     first, second = listed(nodes)
-    assert (first["node"], first["users"], first["state"], first["version"]) == ("gate1", 2, "runs", _version())
+    assert (first["node"], first["users"], first["state"], first["version"]) == ("gate1", 2, "runs", version())
     await eventually(lambda: sessions(nodes, 3, 1))
-    assert (second["node"], second["users"], second["state"], second["version"]) == ("gate2", 1, "runs", _version())
+    assert (second["node"], second["users"], second["state"], second["version"]) == ("gate2", 1, "runs", version())
     assert first["run"] != second["run"]
     for node in (first, second):
         assert 0 <= node["lag"] <= LEASE

@@ -31,6 +31,8 @@ def complaint(output: str) -> str:
         ("[server]\nlisten = ['nonsense:1']", r"'nonsense:1' in listen is no Twisted endpoint"),
         ("[server]\nlisten = ['ssl:1:privateKey=/nowhere.pem']", r"in listen is no Twisted endpoint .*nowhere"),
         ("[server]\nlisten = ['haproxy:ssl:1:privateKey=key.pem']", r"a balancer sends its header before TLS"),
+        ("[http]\nlisten = ['tcp:7680']", r"'tcp:7680' in \[http\] doesn't say who may reach it: add :interface="),
+        ("[http]\noperations_listen = ['haproxy:tcp:7681']", r"the API takes no PROXY protocol"),
         ("[gateway]\nmax_body = '1 MiB'", r"max_body is '1 MiB', where a whole number"),
         ("[storage]\nurl = 'mysql://u:hunter2@h/d'", r"url is a mysql address, where sqlite"),
         ("[sso]\nsecret_file = '/nowhere'", r"The token secret /nowhere can't be opened"),

@@ -12,6 +12,8 @@ from imd.wire.commands import Command
 from imd.wire.packet import encode, encode_error
 from imd.wire.results import Result
 
+from .paths import new_path
+
 CONF = Path(__file__).parents[2] / "conf"
 
 
@@ -36,6 +38,20 @@ class SampleTests(SynchronousTestCase):
         assert {section: list(keys) for section, keys in sample.items()} == {
             section: list(keys) for section, keys in defaults.items()
         }
+
+    def test_what_is_commented_out_can_be_used_as_it_stands(self) -> None:
+        lines = (CONF / "imd.toml").read_text().splitlines()
+        samples = [line[2:] for line in lines if re.match(r"# (\[upstream\.destinations\.\w+\]$|\w+ = )", line)]
+        names = re.findall(r"\[upstream\.destinations\.(\w+)\]", "\n".join(samples))
+        assert names == ["orders", "clicks", "tickets"]
+        config = Path(new_path(self))
+        config.write_text("\n".join(samples))
+        destinations = load(config, {}, {}).upstream.destinations
+        assert list(destinations) == names
+        for destination in destinations.values():
+            for key in msgspec.structs.fields(destination):
+                if key.default is not msgspec.NODEFAULT and key.name != "password_file":
+                    assert getattr(destination, key.name) == key.default
 
 
 class UnitTests(SynchronousTestCase):

@@ -50,6 +50,11 @@ class PrecedenceTests(ConfigTestCase):
 
 
 class DefaultTests(ConfigTestCase):
+    def test_there_is_no_api_unless_it_is_asked_for(self) -> None:
+        assert (load(None, {}, {}).http.listen, load(None, {}, {}).http.operations_listen) == ((), ())
+        config = load(None, {}, {"IMD_HTTP_LISTEN": "tcp:1 tcp:2", "IMD_HTTP_OPERATIONS_LISTEN": "tcp:3"})
+        assert (config.http.listen, config.http.operations_listen) == (("tcp:1", "tcp:2"), ("tcp:3",))
+
     def test_the_defaults_are_those_of_the_contract(self) -> None:
         config = Config()
         assert (config.messages.revoke_seconds, config.messages.keep_days) == (120, 0)

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from imd.cli.bench.api import ApiMessages, ApiNotices
 from imd.cli.bench.broadcast import Broadcast
 from imd.cli.bench.chat import Pace
 from imd.cli.bench.drain import Drain
@@ -12,6 +13,8 @@ from imd.cli.bench.listing import Listing
 from imd.cli.bench.logins import Logins
 from imd.cli.bench.outcome import Outcome, Work
 from imd.cli.bench.pairs import Pairs
+from imd.cli.bench.reports import Reports
+from imd.cli.bench.sdk import Sdk
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,9 @@ def table(seconds: float) -> dict[Work, tuple[Limit, ...]]:
         Listing(): (_server_ms(30),),
         Listing(changed=10, times=200): (_server_ms(2),),
         Broadcast(Pace(seconds, rate=2000)): (_p99(50),),
+        ApiNotices(pace): (_server(100),),
+        ApiMessages(Pace(seconds, rate=100)): (_p99(15),),
+        Sdk(seconds=seconds): (Limit("load_us", 200, "µs of load"),),
     }
 
 
@@ -70,9 +76,17 @@ def cluster_table(seconds: float) -> dict[Work, tuple[Limit, ...]]:
     }
 
 
+def business_table(seconds: float, redis_port: int = 0) -> dict[Work, tuple[Limit, ...]]:
+    """Return the works with a business behind the daemon, with their limits; each lasts about ``seconds``."""
+    return {
+        Reports(seconds): (_server(40),),
+        Reports(seconds, is_carried_on=True, redis_port=redis_port): (_server(70),),
+    }
+
+
 def limits_of(outcome: Outcome) -> tuple[Limit, ...]:
     """Return what is asked of a work with these parameters, nothing where the table doesn't have it."""
-    asked = table(0) if outcome.nodes == 1 else cluster_table(0)
+    asked = table(0) | business_table(0) if outcome.nodes == 1 else cluster_table(0)
     return next((limits for work, limits in asked.items() if work.label == outcome.work), ())
 
 
@@ -95,5 +109,5 @@ def _p99(milliseconds: float) -> Limit:
 
 def in_order(outcomes: Iterable[Outcome]) -> list[Outcome]:
     """Return ``outcomes`` in the order of the table; those it doesn't have come first."""
-    places = {work.label: place for place, work in enumerate(table(0))}
+    places = {work.label: place for place, work in enumerate(table(0) | business_table(0))}
     return sorted(outcomes, key=lambda outcome: places.get(outcome.work, -1))

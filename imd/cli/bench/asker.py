@@ -5,7 +5,8 @@ from typing import TypeVar
 
 from google.protobuf.message import Message
 
-from imd.cli.bench.load import Connection, LoadError, Loop, complaint
+from imd.cli.bench.load import Connection, Loop, complaint
+from imd.cli.bench.wire import LoadError
 from imd.wire.bodies import GroupCreate, ImMsg, ImMsgAck, MsgAck, PullMsg, UserData
 from imd.wire.commands import Command
 from imd.wire.packet import ACK, Packet, encode

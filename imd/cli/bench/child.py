@@ -9,8 +9,9 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from time import monotonic
 
-from imd.cli.bench.load import LoadError, Target
+from imd.cli.bench.load import Target
 from imd.cli.bench.outcome import Outcome, Progress, Work
+from imd.cli.bench.wire import LoadError
 
 _PROGRESS_SECONDS = 0.25
 

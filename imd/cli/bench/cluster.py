@@ -12,11 +12,12 @@ from time import monotonic, sleep
 from imd.cli.bench import programs
 from imd.cli.bench.asker import Asker
 from imd.cli.bench.daemon import OwnDaemon
-from imd.cli.bench.load import LoadError, Loop, Node, Target
+from imd.cli.bench.load import Loop, Node, Target
 from imd.cli.bench.own_postgresql import OwnPostgresql
 from imd.cli.bench.own_redis import OwnRedis
 from imd.cli.bench.pairs import ordered_ids
 from imd.cli.bench.target import first_uid
+from imd.cli.bench.wire import LoadError
 from imd.config import Config
 from imd.storage import open as storage
 from imd.wire.bodies import ImMsg, ImMsgAck

@@ -5,14 +5,17 @@ import random
 import shutil
 import tempfile
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import click
 from click.core import ParameterSource
 
+from imd.cli.bench.api import ApiMessages, ApiNotices
 from imd.cli.bench.asked import cluster_table, table
 from imd.cli.bench.broadcast import Broadcast
+from imd.cli.bench.business import OwnBusiness
 from imd.cli.bench.chat import Pace
 from imd.cli.bench.cluster import OwnCluster
 from imd.cli.bench.crash import Crash
@@ -23,9 +26,11 @@ from imd.cli.bench.listing import Listing
 from imd.cli.bench.logins import Logins
 from imd.cli.bench.outcome import Work
 from imd.cli.bench.pairs import Pairs
+from imd.cli.bench.reports import Reports
 from imd.cli.bench.run import leave_in_order, run_and_tell, stored_messages, tell_breaches
+from imd.cli.bench.sdk import Sdk
 from imd.cli.bench.server import find_pid
-from imd.cli.bench.target import target_of
+from imd.cli.bench.target import api_of, target_of
 from imd.cli.options import configured
 from imd.config import Config
 
@@ -65,7 +70,8 @@ def _measured(works: Callable[..., list[Work]]) -> Callable[..., None]:
             return
         leave_in_order()
         if not cluster:
-            run_and_tell(lambda: target_of(config, server, _draw), chosen, json)
+            with api_of(config) if _needs_api(chosen) else nullcontext(lambda target: target) as with_api:
+                run_and_tell(lambda: with_api(target_of(config, server, _draw)), chosen, json)
             return
         with OwnCluster(config if as_configured else None, _draw) as own:
             for line in own.told():
@@ -96,6 +102,8 @@ def bench(config: Config, seconds: float, fill: int | None) -> list[Work]:
         return [*([_fill(fill)] if fill else []), *cluster_table(seconds)]
     find_pid(config.data)
     works: list[Work] = list(table(seconds))
+    if not config.http.listen:
+        works = [work for work in works if not _needs_api([work])]
     # Memory that other works have left free would hide what connections take.
     works.sort(key=lambda work: not isinstance(work, Idle))
     if (missing := (_FILL if fill is None else fill) - stored_messages(config.database)) > 0:
@@ -180,11 +188,45 @@ def broadcast(_config: Config, users: int, every: float, pairs: int, rate: float
 
 
 @bench.command()
+@click.option("--users", type=_COUNT, default=1_000, show_default=True, help="Who are online and get the notices.")
+@click.option("--batch", type=click.IntRange(1, 100), default=100, show_default=True, help="Notices of a request.")
+@click.option("--window", type=_COUNT, default=4, show_default=True, help="Requests with notices under way at once.")
+@click.option("--rate", type=_SECONDS, default=100.0, show_default=True, help="Messages a second.")
+@_seconds
+@_measured
+def http(_config: Config, users: int, batch: int, window: int, rate: float, seconds: float) -> list[Work]:
+    """Notices and messages by the HTTP API, which the daemon has to have by [http] listen."""
+    return [ApiNotices(Pace(seconds), users, batch, window), ApiMessages(Pace(seconds, rate=rate))]
+
+
+@bench.command()
+@click.option("--groups", type=_COUNT, default=100, show_default=True, help="In which each sends one after the other.")
+@_seconds
+@_measured
+def sdk(_config: Config, groups: int, seconds: float) -> list[Work]:
+    """The client SDK: two clients write to each other from one process; its CPU is told as the load's."""
+    return [Sdk(groups, seconds)]
+
+
+@bench.command()
 @click.argument("messages", type=_COUNT, default=500_000)
 @_measured
 def fill(_config: Config, messages: int) -> list[Work]:
     """Store MESSAGES messages, 500,000 unless told."""
     return [_fill(messages)]
+
+
+@bench.command()
+@_seconds
+@click.option("--users", type=_COUNT, default=20, show_default=True, help="Who report.")
+@click.option("--window", type=_COUNT, default=16, show_default=True, help="Reports of a user under way at once.")
+@click.option("--json", is_flag=True, help="Print one JSON object.")
+def upstream(seconds: float, users: int, window: int, json: bool) -> None:
+    """Start a daemon and a Redis, and report to the business: until the ACK, and on to Redis Streams."""
+    leave_in_order()
+    with OwnBusiness(_draw) as own:
+        works = [Reports(seconds, is_carried_on, users, window, own.redis_port) for is_carried_on in (False, True)]
+        run_and_tell(own.target, works, json)
 
 
 @bench.command()
@@ -198,6 +240,10 @@ def crash(rounds: int, seed: int | None) -> None:
     breaches = Crash(folder, seed).run(rounds, click.echo)
     tell_breaches(breaches)
     shutil.rmtree(folder)
+
+
+def _needs_api(works: list[Work]) -> bool:
+    return any(isinstance(work, ApiNotices | ApiMessages) for work in works)
 
 
 def _fill(messages: int) -> Work:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from imd.cli.bench.load import LoadError
+from imd.cli.bench.wire import LoadError
 
 _HOST = "127.0.0.1"
 _START_SECONDS = 30.0
@@ -20,16 +20,17 @@ _LOG_LINES = 10
 class OwnDaemon:
     """Runs ``twistd imd`` on data in ``folder`` and a free port of the loopback.
 
-    ``variables`` are its IMD_* settings; what they don't say has its default.
+    ``variables`` are its IMD_* settings, ``config`` its file; what they don't say has its default.
     """
 
-    def __init__(self, folder: Path, variables: Mapping[str, str] | None = None) -> None:
+    def __init__(self, folder: Path, variables: Mapping[str, str] | None = None, config: Path | None = None) -> None:
         folder.mkdir(exist_ok=True)
         self.data = folder / "data"
         self.host = _HOST
         self.port = free_port()
         self._log = folder / "log"
         self._variables = dict(variables or {})
+        self._config = ["--config", str(config)] if config else []
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -42,6 +43,7 @@ class OwnDaemon:
         twistd = Path(sys.executable).with_name("twistd")
         listen = f"tcp:{self.port}:interface={_HOST}"
         command = [str(twistd), "--pidfile=", "-n", "imd", "--data", str(self.data), "--listen", listen]
+        command += self._config
         environment = {name: value for name, value in os.environ.items() if not name.startswith("IMD_")}
         environment |= self._variables
         with self._log.open("ab") as log:

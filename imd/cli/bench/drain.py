@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from imd.cli.bench.asker import Asker, pull_all
 from imd.cli.bench.chat import Chat, Pace, Sender
 from imd.cli.bench.ledger import Delivery, Stream, gaps
-from imd.cli.bench.load import LoadError, Loop, Target
+from imd.cli.bench.load import Loop, Target
 from imd.cli.bench.outcome import Outcome, Progress
 from imd.cli.bench.pairs import BODY, ordered_ids
 from imd.cli.bench.server import Meter, resident_bytes
+from imd.cli.bench.wire import LoadError
 from imd.wire.bodies import Empty, ImGroup, ImMsg, ListGroup, UserData, UserLogout
 from imd.wire.commands import Command
 from imd.wire.enums import GroupType, MsgType

@@ -8,10 +8,11 @@ from time import monotonic
 from imd.cli.bench.asker import Asker
 from imd.cli.bench.chat import STALLED_SECONDS, Quota, Sender
 from imd.cli.bench.ledger import Stream
-from imd.cli.bench.load import LOGIN_WINDOW, Connection, LoadError, Loop, Target
+from imd.cli.bench.load import LOGIN_WINDOW, Connection, Loop, Target
 from imd.cli.bench.outcome import Outcome, Progress, spread
 from imd.cli.bench.pairs import BODY, ordered_ids
 from imd.cli.bench.server import Meter, resident_bytes
+from imd.cli.bench.wire import LoadError
 from imd.wire.bodies import ImGroup, ImMsg, ImMsgAck, ListGroup, MsgAck, UnreadCount, UnreadCountAck, UserData
 from imd.wire.commands import Command
 from imd.wire.enums import GroupType, MsgType

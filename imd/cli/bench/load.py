@@ -11,7 +11,7 @@ from itertools import count
 from time import monotonic, time
 from typing import TypeVar
 
-from imd.errors import ImdError
+from imd.cli.bench.wire import LoadError, Wire
 from imd.sso.jwt import issue
 from imd.wire.bodies import CloseChannel, Error, ImMsg, KickNotice, UserLogin
 from imd.wire.commands import Command
@@ -23,7 +23,6 @@ LOGIN_WINDOW = 32
 """Logins under way at once: fewer than a listening socket holds by default."""
 _Awaited = TypeVar("_Awaited")
 _TURN_SECONDS = 0.05
-_READ_SIZE = 256 * 1024
 _CONNECT_SECONDS = 10.0
 _LOGIN_SECONDS = 10.0
 _SHORT = 0.01
@@ -52,7 +51,8 @@ class Target:
     """The daemon under load: its address, its process, the secret of its tokens.
 
     The uids from ``first_uid`` on are the work's own; ``seed`` begins its chance. ``others`` are further nodes, and
-    ``beside`` the processes of what all nodes share, by their names: they are measured too.
+    ``beside`` the processes of what all nodes share, by their names: they are measured too. ``api_port`` is 0 where the
+    work needs no HTTP API.
     """
 
     host: str
@@ -63,6 +63,9 @@ class Target:
     seed: int
     others: tuple[Node, ...] = ()
     beside: tuple[tuple[str, int], ...] = ()
+    api_host: str = ""
+    api_port: int = 0
+    api_key: str = ""
 
     @property
     def nodes(self) -> tuple[Node, ...]:
@@ -70,30 +73,25 @@ class Target:
         return (Node(self.host, self.port, self.pid), *self.others)
 
 
-class LoadError(ImdError):
-    """The load can't go on; the text says why."""
-
-
-class Connection:
+class Connection(Wire):
     """One client: logs in, then hands each packet that comes to ``take``.
 
     ``on_push`` gets each pushed message that is not of the work itself, once it is ACKed.
     """
 
-    __slots__ = ("_decoder", "_interest", "_socket", "_unsent", "heartbeats_due", "loop", "on_push", "online", "uid")
+    __slots__ = ("_decoder", "heartbeats_due", "loop", "on_push", "online", "uid")
 
     is_admin = False
     """Whether it logs in with an admin's token."""
 
     def __init__(self, loop: "Loop", uid: int) -> None:
+        super().__init__(loop)
         self.loop = loop
         self.uid = uid
         self.online = False
         self.heartbeats_due = 0
         self.on_push: Callable[[ImMsg], None] | None = None
         self._decoder = Decoder()
-        self._unsent = b""
-        self._interest = select.EPOLLIN
         self._socket = loop.open(self)
         token = loop.token(uid, self.is_admin)
         login = UserLogin(uid=uid, token=token, device_id="bench", client_type=_LINUX_CLIENT_TYPE)
@@ -121,21 +119,6 @@ class Connection:
         elif packet.command == Command.CLOSE_CHANNEL:
             raise LoadError(f"The server closes: {CloseChannel.FromString(packet.body).reason}")
 
-    def send(self, packets: bytes) -> None:
-        """Write whole packets, now or as soon as the socket takes them."""
-        if self._unsent:
-            self._unsent += packets
-            return
-        try:
-            sent = self._socket.send(packets)
-        except BlockingIOError:
-            sent = 0
-        except OSError as error:
-            raise LoadError(f"The connection of {self.uid} was lost: {error.strerror}") from error
-        if sent < len(packets):
-            self._unsent = packets[sent:]
-            self._await(select.EPOLLIN | select.EPOLLOUT)
-
     def heartbeat(self) -> None:
         """Send a heartbeat; ``heartbeats_due`` counts those without an answer yet."""
         self.heartbeats_due += 1
@@ -144,28 +127,19 @@ class Connection:
     def close(self) -> None:
         """Close the connection at once."""
         self.online = False
-        self.loop.forget(self, self._socket.fileno())
-        self._socket.close()
+        super().close()
 
-    def ready(self, events: int) -> None:
-        """Do what ``events`` of epoll allow. Raises LoadError where the server closed the connection."""
-        if events & select.EPOLLOUT:
-            unsent, self._unsent = self._unsent, b""
-            self._await(select.EPOLLIN)
-            self.send(unsent)
-        if events & ~select.EPOLLOUT:
-            try:
-                chunk = self._socket.recv(_READ_SIZE)
-            except BlockingIOError:
-                return
-            except OSError as error:
-                raise LoadError(f"The connection of {self.uid} was lost: {error.strerror}") from error
-            if not chunk:
-                raise LoadError(f"The server closed the connection of {self.uid}.")
-            packets = self._decoder.feed(chunk)
-            if not self.online:
-                self._finish_login(next(packets, None))
-            self.take(packets)
+    @property
+    def whose(self) -> str:
+        """The user."""
+        return str(self.uid)
+
+    def received(self, chunk: bytes) -> None:
+        """Take the packets of one read."""
+        packets = self._decoder.feed(chunk)
+        if not self.online:
+            self._finish_login(next(packets, None))
+        self.take(packets)
 
     def _finish_login(self, packet: Packet | None) -> None:
         if packet is None:
@@ -175,11 +149,6 @@ class Connection:
         self.online = True
         self.loop.logged_in(self)
         self.logged_in()
-
-    def _await(self, interest: int) -> None:
-        if interest != self._interest:
-            self._interest = interest
-            self.loop.await_events(self._socket.fileno(), interest)
 
 
 class Loop:
@@ -196,7 +165,7 @@ class Loop:
         self._secret = target.secret
         self._nodes = target.nodes
         self._epoll = select.epoll()
-        self._connections: dict[int, Connection] = {}
+        self._watched: dict[int, Wire] = {}
         self._opened = 0
         self._is_beating = True
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
@@ -234,7 +203,7 @@ class Loop:
             select.select([self._epoll], [], [], timeout)
             timeout = 0.0
         events = self._epoll.poll(timeout)
-        connections = self._connections
+        connections = self._watched
         for fileno, event in events:
             connection = connections.get(fileno)
             if connection is not None:
@@ -286,9 +255,13 @@ class Loop:
             raise LoadError(f"{node.host}:{node.port} can't be connected to: {error}") from error
         self._opened += 1
         self.logins_pending += 1
-        self._connections[opened.fileno()] = connection
-        self._epoll.register(opened.fileno(), select.EPOLLIN)
+        self.watch(connection, opened.fileno())
         return opened
+
+    def watch(self, wire: Wire, fileno: int) -> None:
+        """Drive what is no client, too, by its file."""
+        self._watched[fileno] = wire
+        self._epoll.register(fileno, select.EPOLLIN)
 
     def await_events(self, fileno: int, events: int) -> None:
         """Watch for ``events`` of epoll from now on."""
@@ -299,14 +272,14 @@ class Loop:
         self.logins_pending -= 1
         self._beat_at(monotonic() + self.rng.random() * HEARTBEAT_SECONDS, connection)
 
-    def forget(self, connection: Connection, fileno: int) -> None:
+    def forget(self, wire: Wire, fileno: int) -> None:
         """Watch a connection no longer."""
-        if self._connections.pop(fileno, None) is connection:
+        if self._watched.pop(fileno, None) is wire:
             self._epoll.unregister(fileno)
 
     def close(self) -> None:
         """Close every connection."""
-        for connection in list(self._connections.values()):
+        for connection in list(self._watched.values()):
             connection.close()
         self._epoll.close()
 

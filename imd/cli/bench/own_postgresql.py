@@ -13,7 +13,7 @@ from typing import Any
 
 import psycopg2
 
-from imd.cli.bench.load import LoadError
+from imd.cli.bench.wire import LoadError
 
 _WITHIN = 20.0
 """Seconds in which it has started, or ended."""

@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from imd.cli.bench.daemon import free_port
-from imd.cli.bench.load import LoadError
+from imd.cli.bench.wire import LoadError
 
 HOST = "127.0.0.1"
 _WITHIN = 10.0

@@ -4,7 +4,7 @@ import shutil
 from importlib.util import find_spec
 from pathlib import Path
 
-from imd.cli.bench.load import LoadError
+from imd.cli.bench.wire import LoadError
 
 _DEBIAN = Path("/usr/lib/postgresql")
 _POSTGRESQL = ("postgres", "initdb")

@@ -12,10 +12,11 @@ from rich.progress import Progress, TaskID
 
 from imd.cli.bench.asked import in_order
 from imd.cli.bench.child import run_apart
-from imd.cli.bench.load import LoadError, Target
+from imd.cli.bench.load import Target
 from imd.cli.bench.outcome import Outcome, Work
 from imd.cli.bench.report import as_json, as_table, remarks
 from imd.cli.bench.server import cores_apart, processes
+from imd.cli.bench.wire import LoadError
 
 _BREACHES_TOLD = 20
 

@@ -9,7 +9,8 @@ from fcntl import LOCK_NB, LOCK_SH, flock
 from pathlib import Path
 from time import clock_gettime, monotonic, process_time
 
-from imd.cli.bench.load import LoadError, Loop, Target
+from imd.cli.bench.load import Loop, Target
+from imd.cli.bench.wire import LoadError
 
 SETTLE_SECONDS = 0.2
 _LOCK = "imd.lock"

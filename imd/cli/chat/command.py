@@ -31,9 +31,18 @@ _TOKEN_SECONDS = 3600
 @click.option(
     "--token", metavar="TOKEN", type=TEXT, help="A login token.  [default: one made from the daemon's secret]"
 )
+@click.option(
+    "--store", metavar="FILE", type=click.Path(dir_okay=False), help="Keep messages there.  [default: nowhere]"
+)
 @configured
 def chat(
-    config: Config, uid: int, peer: int | None, group_id: str | None, server: str | None, token: str | None
+    config: Config,
+    uid: int,
+    peer: int | None,
+    group_id: str | None,
+    server: str | None,
+    token: str | None,
+    store: str | None,
 ) -> None:
     """Chat as the user UID, a message a line; /help lists the commands."""
     if (peer is None) == (not group_id):
@@ -49,7 +58,7 @@ def chat(
 
     async def main(reactor: Any) -> None:
         width = shutil.get_terminal_size().columns
-        program = Chat(reactor, uid, log_in_token, where, conversation, time.time, os.urandom, width=width)
+        program = Chat(reactor, uid, log_in_token, where, conversation, time.time, os.urandom, width=width, store=store)
         is_person = sys.stdin.isatty()
         StandardIO(program.terminal, reactor=reactor)
         try:

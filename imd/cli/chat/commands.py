@@ -3,9 +3,9 @@
 from collections.abc import Callable
 
 from imd.cli.chat import groups, messages, who
-from imd.cli.chat.link import plain
 from imd.cli.chat.talk import Talk
 from imd.cli.chat.verb import Typed, Verb
+from imd.cli.chat.words import plain
 from imd.client.errors import ResultError
 
 

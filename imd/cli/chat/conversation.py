@@ -6,24 +6,18 @@ from datetime import tzinfo
 from twisted.internet.interfaces import IReactorTime
 
 from imd.cli.chat.control import Control, control_in
-from imd.cli.chat.link import PASSING, Link, plain
 from imd.cli.chat.marks import Marks
 from imd.cli.chat.pace import Pace, in_background
 from imd.cli.chat.screen import about_line, message_line, silence
-from imd.cli.chat.seen import Seen
 from imd.cli.chat.single import peer_in
-from imd.client.errors import ResultError
+from imd.cli.chat.words import plain
+from imd.client import Client
+from imd.client.errors import PASSING, ClosedError, ResultError
+from imd.client.values import Conversation as ConversationRow
+from imd.client.values import Message, Receipt, State
 from imd.wire.bodies import (
-    GetGroupById,
-    ImGroup,
-    ImMsg,
-    ImMsgAck,
-    IssueReceipt,
     ListMsgReader,
-    MsgAck,
-    PullMsg,
     SubmitReadSeq,
-    UserData,
 )
 from imd.wire.commands import Command
 from imd.wire.enums import GroupType, MsgStatus, MsgType
@@ -34,21 +28,20 @@ READ_SECONDS = 0.3
 MARK_SECONDS = 1.0
 """Until it is shown how far the others are; the next time about the same message takes twice as long, and so on."""
 _HISTORY = 20
-_CATCH_UP = 100
+_LEFT_OUT = "(older messages are left out)"
 
 
 class Conversation:
     """One conversation while it is on screen; ``close`` it before the next.
 
-    ``say`` writes a line, ``seen`` knows what was written of all conversations.
+    ``say`` writes a line.
     """
 
     def __init__(
         self,
-        link: Link,
+        client: Client,
         clock: IReactorTime,
         say: Callable[[str], None],
-        seen: Seen,
         uid: int,
         group_id: str,
         now_ms: Callable[[], int],
@@ -60,55 +53,64 @@ class Conversation:
         self.newest = 0
         """The newest seq that was shown."""
         self.marks = Marks()
-        self._link = link
+        self._client = client
         self._say = say
-        self._seen = seen
         self._uid = uid
         self._now_ms = now_ms
         self._zone = zone
-        self._held: list[ImMsg] | None = None
+        self._held: list[Message] | None = []
         self._to_read = 0
         self._has_read = 0
         self._reading = Pace(clock, READ_SECONDS, self._submit_read)
         self._marking = Pace(clock, MARK_SECONDS, self._say_marks, factor=2.0)
 
     async def show(self) -> None:
-        """Show the newest messages, or, called again after a while away, those that came meanwhile."""
-        held = self._held = []
-        page: UserData | None = None
-        after = self.newest
+        """Show the newest messages. Raises ClosedError where the connection ends before they are there."""
+        held: list[Message] = []
+        if self._held is None:
+            self._held = held
+        page: list[Message] | None = None
         try:
             group = await self.look_up()
-            if group is not None and group.group_type == GroupType.GROUP and not after:
+            page = await self._client.history(self.group_id, limit=_HISTORY)
+            if self._client.state is not State.ONLINE:
+                raise ClosedError("the connection has ended")
+            if group is not None and group.group_type == GroupType.GROUP:
                 self._introduce(group)
-            page = await self._pull(after)
+            begin = group.init_seq if group is not None else 0
+            self._show_page(page, begin)
         except ResultError as error:
             self._say(f"The messages can't be shown: {plain(error)}.")
-        finally:
-            self._held = None
-        if page is not None:
-            self._show_page(page, after)
+        held, self._held = self._held, None
         for message in held:
             self.take(message)
         self._reading.soon()
         in_background(self._say_marks())
 
-    def take(self, message: ImMsg) -> None:
-        """Show a message that was pushed, unless it was shown before."""
+    async def come_back(self) -> None:
+        """Find out, after a while away, how far the others are."""
+        await self.look_up()
+        self._reading.soon()
+        await self._say_marks()
+
+    def take(self, message: Message) -> None:
+        """Show a message that was received, unless newer ones were shown before: then it is one of those left out."""
         if self._held is not None:
             self._held.append(message)
-        elif self._seen.is_new(message.group_id, message.seq_id):
+        elif message.seq_id > self.newest:
+            before = self.end()
+            if before and message.seq_id > before + 1:
+                self._say(_LEFT_OUT)
             self._show(message)
             if message.msg_type == MsgType.CONTROL and _is_announcement(control_in(message.msg_body)):
                 in_background(self._announce())
 
-    def sent(self, ack: ImMsgAck) -> None:
+    def sent(self, message: Message) -> None:
         """Take in that a message of mine is stored."""
-        self._seen.is_new(ack.group_id, ack.seq_id)
-        self.marks.add(ack.seq_id, ack.msg_id)
+        self.marks.add(message.seq_id, message.msg_id)
         self._marking.reset()
 
-    def hear(self, receipt: IssueReceipt) -> None:
+    def hear(self, receipt: Receipt) -> None:
         """Take in another one's watermarks."""
         if receipt.uid != self._uid:
             self.marks.hear(receipt.uid, receipt.receive_seq, receipt.read_seq)
@@ -118,13 +120,13 @@ class Conversation:
         """Return the newest seq that is known of."""
         return max(self.newest, self.marks.newest()[0])
 
-    async def look_up(self) -> ImGroup | None:
+    async def look_up(self) -> ConversationRow | None:
         """Return how the conversation stands for me, None where there is nothing to know."""
         try:
-            answer: UserData = await self._link.ask(Command.GROUP_BY_ID, GetGroupById(group_ids=[self.group_id]))
+            found = await self._client.groups.find([self.group_id])
         except ResultError:
             return None
-        for group in answer.groups:
+        for group in found:
             self._has_read = max(self._has_read, group.read_seq)
             if self.peer not in (0, self._uid):
                 self.marks.hear(self.peer, group.peer_receive_seq, group.peer_read_seq)
@@ -137,11 +139,9 @@ class Conversation:
             return "; ".join(silence(group, self._now_ms(), self._zone)) or plain(error)
         return plain(error)
 
-    async def message(self, seq_id: int) -> ImMsg | None:
+    async def message(self, seq_id: int) -> Message | None:
         """Return one message, None where there is none. Raises ResultError."""
-        pull = PullMsg(group_id=self.group_id, receive_seq_id=seq_id - 1, before_seq_id=seq_id + 1, page_size=1)
-        page = await self._link.ask(Command.IM_OFFLINE_MSG, pull)
-        return next(iter(page.messages), None)
+        return await self._client.message(self.group_id, seq_id)
 
     def close(self) -> None:
         """Tell what was read, and show no more."""
@@ -151,25 +151,15 @@ class Conversation:
 
     # What is shown.
 
-    async def _pull(self, after: int) -> UserData:
-        page_size = _CATCH_UP if after else _HISTORY
-        pull = PullMsg(group_id=self.group_id, receive_seq_id=after, page_size=page_size)
-        page: UserData = await self._link.ask(Command.IM_OFFLINE_MSG, pull)
-        return page
-
-    def _show_page(self, page: UserData, after: int) -> None:
-        if page.has_more:
-            self._say("(older messages are left out)")
-        elif not page.messages and not after:
+    def _show_page(self, page: list[Message], begin: int) -> None:
+        if not page:
             self._say("No messages yet.")
-        for message in page.messages:
-            if self._seen.is_new(message.group_id, message.seq_id) or not after:
-                self._show(message)
-        if page.messages:
-            held_to = ImMsgAck(group_id=self.group_id, seq_id=page.messages[-1].seq_id)
-            self._link.tell(Command.IM_MSG_ACK, MsgAck(acks=[held_to]))
+        elif page[0].seq_id > begin + 1:
+            self._say(_LEFT_OUT)
+        for message in page:
+            self._show(message)
 
-    def _introduce(self, group: ImGroup) -> None:
+    def _introduce(self, group: ConversationRow) -> None:
         self._say(about_line(group, self._now_ms(), self._zone))
         if group.announcement:
             self._say(f"!! Announcement: {group.announcement}")
@@ -179,7 +169,7 @@ class Conversation:
         if group is not None:
             self._say(f"!! Announcement: {group.announcement or '(none any more)'}")
 
-    def _show(self, message: ImMsg) -> None:
+    def _show(self, message: Message) -> None:
         self.newest = max(self.newest, message.seq_id)
         if message.sender_id != self._uid:
             self._to_read = max(self._to_read, message.seq_id)
@@ -201,7 +191,7 @@ class Conversation:
         if seq_id <= self._has_read:
             return
         try:
-            await self._link.ask(Command.SUBMIT_READ_SEQ, SubmitReadSeq(group_id=self.group_id, read_seq=seq_id))
+            await self._client.request(Command.SUBMIT_READ_SEQ, SubmitReadSeq(group_id=self.group_id, read_seq=seq_id))
         except ResultError as error:
             if error.result not in PASSING:
                 raise
@@ -218,7 +208,9 @@ class Conversation:
         seq_id, _ = self.marks.newest()
         if not seq_id or not self.marks.delivered_to(seq_id):
             return ""
-        answer = await self._link.ask(Command.LIST_MSG_READER, ListMsgReader(group_id=self.group_id, seq_id=seq_id))
+        answer = await self._client.request(
+            Command.LIST_MSG_READER, ListMsgReader(group_id=self.group_id, seq_id=seq_id)
+        )
         readers = len(answer.readers)
         return self.marks.group_news(readers, readers + len(answer.unreaders))
 

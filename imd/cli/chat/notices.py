@@ -2,7 +2,7 @@
 
 import msgspec
 
-from imd.wire.bodies import NoticeMsg
+from imd.client.values import Notice
 
 _DAEMON = "imd"
 
@@ -14,7 +14,7 @@ class _JoinRequest(msgspec.Struct, tag_field="op", tag="join_request"):
     message: str = ""
 
 
-def notice_line(notice: NoticeMsg, group_id: str) -> str:
+def notice_line(notice: Notice, group_id: str) -> str:
     """Return a notice as a line, for one who is in the conversation ``group_id``."""
     if notice.sender == _DAEMON:
         try:

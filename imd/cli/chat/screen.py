@@ -8,8 +8,9 @@ from rich.cells import cell_len, set_cell_size
 
 from imd.cli.chat.control import control_in, sentence
 from imd.cli.chat.single import peer_in
-from imd.cli.chat.words import ROLES, moment, presence
-from imd.wire.bodies import GroupMember, ImGroup, ImMsg
+from imd.cli.chat.words import ROLES, moment, presence, user
+from imd.client.values import Conversation, Message, message_of
+from imd.wire.bodies import GroupMember, ImGroup
 from imd.wire.enums import SYSTEM_GROUP, MsgStatus, MsgType, Quit
 
 _MAX_COLUMN = 24
@@ -37,7 +38,7 @@ def clean(text: str) -> str:
     return _UNSHOWN.sub("", re.sub(r"\r?\n", " ⏎ ", text).replace("\t", " "))
 
 
-def message_line(message: ImMsg, me: int, zone: tzinfo | None) -> str:
+def message_line(message: Message, me: int, zone: tzinfo | None) -> str:
     """Return a message of the open conversation as a line; ``zone`` is None for the machine's own."""
     text = text_of(message, me, zone)
     if message.msg_type != MsgType.CONTROL:
@@ -45,7 +46,7 @@ def message_line(message: ImMsg, me: int, zone: tzinfo | None) -> str:
     return f"{message.seq_id:>4}  {moment(message.send_time, zone, '%H:%M')}  {text}"
 
 
-def elsewhere_line(message: ImMsg, me: int, zone: tzinfo | None) -> str:
+def elsewhere_line(message: Message, me: int, zone: tzinfo | None) -> str:
     """Return a message of another conversation as a line that says how to go there."""
     where = "" if message.group_id == SYSTEM_GROUP else f"in {message.group_id}"
     author = "" if message.msg_type == MsgType.CONTROL else _author(message, me)
@@ -55,14 +56,14 @@ def elsewhere_line(message: ImMsg, me: int, zone: tzinfo | None) -> str:
     return f"[{_loud(message, me)}{head}] {text_of(message, me, zone)}  (/open {message.group_id})"
 
 
-def sender(message: ImMsg, me: int) -> str:
+def sender(message: Message, me: int) -> str:
     """Return who sent a message, by name and uid."""
     if message.sender_id == me:
         return "you"
-    return f"{message.sender_name} ({message.sender_id})" if message.sender_name else str(message.sender_id)
+    return f"{message.sender_name} ({message.sender_id})" if message.sender_name else user(message.sender_id, me)
 
 
-def text_of(message: ImMsg, me: int, zone: tzinfo | None) -> str:
+def text_of(message: Message, me: int, zone: tzinfo | None) -> str:
     """Return what a message says, without its sender."""
     if message.msg_status:
         return "(taken back)" if message.msg_status == MsgStatus.REVOKED else "(deleted)"
@@ -72,7 +73,7 @@ def text_of(message: ImMsg, me: int, zone: tzinfo | None) -> str:
     return message.msg_body if kind is None else f"[{' '.join(filter(None, (kind, message.attach_name)))}]"
 
 
-def about_line(group: ImGroup, now_ms: int, zone: tzinfo | None) -> str:
+def about_line(group: Conversation, now_ms: int, zone: tzinfo | None) -> str:
     """Return what one should know of a group as one comes there."""
     parts = [f"{group.group_name}, {group.member_count} member{'s' if group.member_count != 1 else ''}"]
     if group.is_quit:
@@ -80,7 +81,7 @@ def about_line(group: ImGroup, now_ms: int, zone: tzinfo | None) -> str:
     return "; ".join([*parts, *silence(group, now_ms, zone)])
 
 
-def silence(group: ImGroup, now_ms: int, zone: tzinfo | None) -> list[str]:
+def silence(group: Conversation, now_ms: int, zone: tzinfo | None) -> list[str]:
     """Return what keeps one from speaking in a group."""
     parts = []
     if group.mute_all:
@@ -97,7 +98,7 @@ def group_table(groups: Iterable[ImGroup], me: int, width: int, zone: tzinfo | N
             group.group_id,
             "broadcasts" if group.group_id == SYSTEM_GROUP else group.group_name or _peer_name(group.group_id, me),
             f"{group.unread}{' @' if group.at_seq else ''}",
-            text_of(group.last_message, me, zone) if group.HasField("last_message") else "",
+            text_of(message_of(group.last_message), me, zone) if group.HasField("last_message") else "",
         )
         for group in groups
     ]
@@ -133,11 +134,11 @@ def _peer_name(group_id: str, me: int) -> str:
     return f"with {peer}" if peer else ""
 
 
-def _is_titled(message: ImMsg) -> bool:
+def _is_titled(message: Message) -> bool:
     return message.msg_type == MsgType.ANNOUNCEMENT or message.group_id == SYSTEM_GROUP
 
 
-def _author(message: ImMsg, me: int) -> str:
+def _author(message: Message, me: int) -> str:
     who = sender(message, me)
     if message.group_id == SYSTEM_GROUP:
         return f"broadcast by {who}"
@@ -146,14 +147,14 @@ def _author(message: ImMsg, me: int) -> str:
     return f"{who}{_whom(message, me)}"
 
 
-def _whom(message: ImMsg, me: int) -> str:
+def _whom(message: Message, me: int) -> str:
     """Return whom a message mentions, if that includes the reader."""
     if me in message.at_uids:
         return " to you"
     return " to everybody" if 0 in message.at_uids else ""
 
 
-def _loud(message: ImMsg, me: int) -> str:
+def _loud(message: Message, me: int) -> str:
     if message.msg_type == MsgType.CONTROL or message.msg_status or message.sender_id == me:
         return ""
     return _LOUD if _is_titled(message) or _whom(message, me) else ""

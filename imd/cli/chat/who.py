@@ -2,11 +2,10 @@
 
 from collections.abc import Sequence
 
-from imd.cli.chat.link import plain
 from imd.cli.chat.screen import member_table
 from imd.cli.chat.talk import MAX_PAGES, Talk
 from imd.cli.chat.verb import Typed, Verb, positive
-from imd.cli.chat.words import presence, users
+from imd.cli.chat.words import plain, presence, users
 from imd.client.errors import ResultError
 from imd.wire.bodies import GroupMember, GroupMembers, ListMsgReader, PresenceQuery
 from imd.wire.commands import Command

@@ -8,8 +8,8 @@ _DEVICES = {10: "iOS", 11: "Android", 20: "Windows", 21: "Mac", 23: "Linux", 25:
 
 
 def user(uid: int, me: int) -> str:
-    """Return how a user is called by whom we know no more of than the uid."""
-    return "you" if uid == me else str(uid)
+    """Return how a user is called by whom we know no more of than the uid; 0 is the system."""
+    return "you" if uid == me else str(uid) if uid else "the system"
 
 
 def users(uids: Iterable[int], me: int) -> str:
@@ -35,3 +35,8 @@ def presence(client_types: Iterable[int]) -> str:
     if not kinds:
         return "offline"
     return f"online ({devices})" if devices else "online"
+
+
+def plain(error: Exception) -> str:
+    """Return an error's words without a full stop, to be put into a sentence."""
+    return str(error).rstrip(".")

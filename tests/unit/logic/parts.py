@@ -28,6 +28,7 @@ from imd.ports.messages import (
     Submission,
     Watermark,
 )
+from imd.ports.upstream import IReportStore, Report, Reported
 from imd.ports.users import Account, IUserStore
 from imd.wire.bodies import ImGroup, UserData
 from imd.wire.packet import Decoder, Packet
@@ -78,7 +79,7 @@ class Channel:
         return packets
 
 
-@implementer(IMessageStore, IGroupStore, IConversationStore, IUserStore)
+@implementer(IMessageStore, IGroupStore, IConversationStore, IUserStore, IReportStore)
 class Listener:
     """Keeps what logic hands to the store; stores nothing, and returns what the test has put into ``answer``.
 
@@ -91,7 +92,9 @@ class Listener:
         self.error: Exception | None = None
         self.under_way: list[Deferred[None]] = []
         self.tell: Callable[[Sequence[Committed]], None] = lambda _: None
+        self.tell_reports: Callable[[Sequence[Reported]], None] = lambda _: None
         self.submissions: list[Submission] = []
+        self.reports: list[Report] = []
         self.acks: list[list[InboxAck]] = []
         self.reads: list[list[ReadMark]] = []
         self.raised: list[Watermark] = []
@@ -115,6 +118,13 @@ class Listener:
     def append(self, submission: Submission) -> None:
         self._check()
         self.submissions.append(submission)
+
+    def on_reports(self, callback: Callable[[Sequence[Reported]], None]) -> None:
+        self.tell_reports = callback
+
+    def report(self, report: Report) -> None:
+        self._check()
+        self.reports.append(report)
 
     def settle(self, error: Exception | None = None) -> None:
         """Let what is under way be durable, or fail."""

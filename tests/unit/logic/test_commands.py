@@ -17,9 +17,11 @@ from imd.logic.presence import PresenceWatch
 from imd.logic.receipts import Receipts
 from imd.logic.removal import Removal
 from imd.logic.settings import Settings
+from imd.logic.upstream import Upstream
 from imd.ports.conversations import IConversationStore
 from imd.ports.groups import IGroupStore
 from imd.ports.messages import IMessageStore
+from imd.ports.upstream import IReportStore
 from imd.ports.users import IUserStore
 from imd.presence.memory import MemoryPresence
 from imd.wire.bodies import Heartbeat, UserLoginAck
@@ -31,7 +33,6 @@ from ..wire.test_readme import COMMANDS
 from .parts import Listener, LogicTestCase
 
 NO_ANSWER = {Command.IM_MSG_ACK, Command.NOTICE_MSG_ACK}
-RESERVED = {Command.UPSTREAM}
 
 
 class Table(LogicTestCase):
@@ -53,6 +54,7 @@ class Table(LogicTestCase):
             settings=Settings(store, store, sessions, watch.blocked),
             notices=notices,
             presence=watch,
+            upstream=Upstream(store, sessions, ["orders"], 1000, lambda _: None),
         )
         self.table: list[Route] = routes(services)
         self.dispatcher = Dispatcher(self.table, acks(services.receipts), 1000)
@@ -65,9 +67,9 @@ class Table(LogicTestCase):
         assert len(answers) <= 1
         return answers[0] if answers else None
 
-    def test_every_request_of_the_contract_has_a_route_but_the_reserved(self) -> None:
+    def test_every_request_of_the_contract_has_a_route(self) -> None:
         requests = {command for command, kinds in BODIES.items() if kinds.request is not None}
-        assert {route.command for route in self.table} == requests - RESERVED
+        assert {route.command for route in self.table} == requests
 
     def test_what_the_contract_says_that_this_release_answers_is_what_has_a_route(self) -> None:
         answered = {row["name"] for row in COMMANDS if row["way"].startswith("C→S") and row["now"] == "answers"}
@@ -107,7 +109,7 @@ class Table(LogicTestCase):
                 assert result is not None, route
                 assert result != Result.INTERNAL, route
 
-    def test_what_is_reserved_and_what_only_the_server_sends_is_unknown(self) -> None:
+    def test_what_only_the_server_sends_is_unknown(self) -> None:
         there = {route.command for route in self.table}
         for command in Command:
             if command not in there:
@@ -122,5 +124,5 @@ class Table(LogicTestCase):
 
 class StandIn(LogicTestCase):
     def test_what_stands_for_the_store_here_provides_its_ports(self) -> None:
-        for port in (IMessageStore, IGroupStore, IConversationStore, IUserStore):
+        for port in (IMessageStore, IGroupStore, IConversationStore, IUserStore, IReportStore):
             verifyObject(port, Listener())

@@ -10,7 +10,7 @@ from imd.errors import BadRequestError, TooLargeError, UnavailableError
 from imd.gateway.sessions import Session
 from imd.logic import notices
 from imd.logic.notices import MAX_ACKS, MAX_PAYLOAD, PURGE_PAUSE, PURGE_SECONDS, PURGE_STEP, Notices, Sent
-from imd.ports.notices import INoticeStore, Kept, NoticeAck
+from imd.ports.notices import Addressed, INoticeStore, Kept, NoticeAck
 from imd.ports.presence import Location
 from imd.presence.memory import MemoryPresence
 from imd.wire.bodies import CleanPushCount, Empty, NoticeMsg, NoticeMsgAck, PullNotice, UserData
@@ -39,8 +39,11 @@ class Board:
         self.expired = 0
         self.purges: list[tuple[int, int]] = []
 
-    async def keep_notice(self, notice: NoticeMsg, uids: Sequence[int]) -> Kept:
+    async def keep_notices(self, notices: Sequence[Addressed]) -> Sequence[Kept]:
         await self._work()
+        return [self._keep(notice, uids) for notice, uids in notices]
+
+    def _keep(self, notice: NoticeMsg, uids: Sequence[int]) -> Kept:
         self.kept.append((notice, list(uids)))
         if self.outcome is not None:
             return self.outcome

@@ -16,7 +16,7 @@ class LookupsTests(SynchronousTestCase):
         self.clock = Clock()
         self.asked: list[list[int]] = []
         self.reads: list[Deferred[Mapping[int, str]]] = []
-        self.lookups: Lookups[str] = Lookups(self.clock, self.read)
+        self.lookups: Lookups[str] = Lookups(self.clock, self.read, gap=0.5)
 
     async def read(self, numbers: Sequence[int]) -> Mapping[int, str]:
         self.asked.append(sorted(numbers))
@@ -41,6 +41,7 @@ class LookupsTests(SynchronousTestCase):
         assert self.asked == [[1]]
         self.answer(1)
         assert self.successResultOf(first) == "v1"
+        self.clock.advance(0)
         assert self.asked == [[1], [1, 2]]
         self.assertNoResult(later[0])
         self.answer(2)
@@ -52,6 +53,7 @@ class LookupsTests(SynchronousTestCase):
         later = self.lookups.find(2)
         self.reads.pop(0).errback(UnavailableError("the store is away"))
         self.failureResultOf(first, UnavailableError)
+        self.clock.advance(0)
         self.answer(2)
         assert self.successResultOf(later) == "v2"
         again = self.lookups.find(1)
@@ -65,5 +67,26 @@ class LookupsTests(SynchronousTestCase):
         self.clock.advance(0)
         while self.reads:
             self.answer(*range(1, 6))
+            self.clock.advance(0.5)
         assert self.asked == [[1, 2], [3, 4], [5]]
         assert [self.successResultOf(each) for each in found] == ["v1", "v2", "v3", "v4", "v5"]
+
+    def test_after_one_for_several_the_next_waits_a_little_and_gathers(self) -> None:
+        several = [self.lookups.find(number) for number in (1, 2)]
+        self.clock.advance(0)
+        self.answer(1, 2)
+        later = [self.lookups.find(3)]
+        self.clock.advance(0.3)
+        later.append(self.lookups.find(4))
+        assert self.asked == [[1, 2]]
+        self.clock.advance(0.2)
+        assert self.asked == [[1, 2], [3, 4]]
+        self.answer(3)
+        assert [self.successResultOf(each) for each in several + later] == ["v1", "v2", "v3", None]
+
+    def test_one_alone_waits_for_nothing(self) -> None:
+        for _ in range(3):
+            found = self.lookups.find(1)
+            self.clock.advance(0)
+            self.answer(1)
+            assert self.successResultOf(found) == "v1"

@@ -5,12 +5,14 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from imd.cli.main import main
 
+from ...paths import new_path
+
 
 class CommandTests(SynchronousTestCase):
     def test_without_a_daemon_one_sentence_says_how_to_start_it(self) -> None:
         works = ("pairs", "group", "idle", "login", "drain", "list", "broadcast", "fill")
         for work in ([], *([name] for name in works)):
-            folder = self.mktemp()
+            folder = new_path(self)
             result = CliRunner().invoke(main, ["bench", *work, "--data", folder])
             assert result.exit_code == 1
             assert result.output == (
@@ -28,7 +30,7 @@ class CommandTests(SynchronousTestCase):
         assert "--as-configured belongs to --cluster" in result.output
 
     def test_one_sentence_says_what_two_nodes_share(self) -> None:
-        result = CliRunner().invoke(main, ["bench", "--cluster", "--as-configured", "--data", self.mktemp()])
+        result = CliRunner().invoke(main, ["bench", "--cluster", "--as-configured", "--data", new_path(self)])
         assert result.exit_code == 1
         assert result.output == (
             "Error: Two nodes share a PostgreSQL and a Redis: name both by [storage] url and [presence] url.\n"

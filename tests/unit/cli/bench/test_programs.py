@@ -6,7 +6,7 @@ from tempfile import TemporaryDirectory
 from twisted.trial.unittest import SynchronousTestCase
 
 from imd.cli.bench import programs
-from imd.cli.bench.load import LoadError
+from imd.cli.bench.wire import LoadError
 
 
 class ProgramsTests(SynchronousTestCase):

@@ -6,8 +6,8 @@ import sys
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from imd.cli.bench.load import LoadError
 from imd.cli.bench.server import Usage, family_cpu_seconds
+from imd.cli.bench.wire import LoadError
 
 BUSY = "import time\nwhile time.process_time() < 0.1: pass\n"
 

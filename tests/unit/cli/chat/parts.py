@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC
+from itertools import count
 from typing import Any
 
 from google.protobuf.message import Message
@@ -13,10 +14,12 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from imd.cli.chat.program import Chat
-from imd.wire.bodies import ImGroup, ImMsg, ImMsgAck, NoticeMsg, PullMsg, UserData, UserLoginAck
+from imd.wire.bodies import GetGroupById, ImGroup, ImMsg, ImMsgAck, NoticeMsg, PullMsg, UserData, UserLoginAck
 from imd.wire.commands import BODIES, Command
 from imd.wire.packet import ACK, Decoder, Packet, encode, encode_error
 from imd.wire.results import Result
+
+from ...client.inline import Inline
 
 REFUSED = Failure(ConnectionRefusedError())
 
@@ -26,7 +29,14 @@ class ChatTestCase(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.reactor: Any = MemoryReactorClock()
+        self.noises = count(1)
+        self.known: set[str] = set()
         self.tokens = iter(f"token {n}" for n in range(1, 100))
+        self.make()
+
+    def make(self, store: str | None = None) -> None:
+        """Open a chat."""
+        self.reactor.tcpClients.clear()
         self.chat = Chat(
             self.reactor,
             7,
@@ -34,12 +44,25 @@ class ChatTestCase(SynchronousTestCase):
             "tcp:127.0.0.1:7650",
             "3_7",
             self.reactor.seconds,
-            lambda size: bytes(size),
+            self.noise,
             UTC,
+            store=store,
+            batching=Inline,
         )
         self.screen = StringTransport()
         self.chat.terminal.makeConnection(self.screen)
         self.run_ = Deferred.fromCoroutine(self.chat.run())
+
+    def noise(self, size: int) -> bytes:
+        """Return bytes that no id had before."""
+        return next(self.noises).to_bytes(size)
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass in which the daemon answers heartbeats."""
+        while seconds > 0:
+            self.reactor.advance(min(seconds, 5))
+            seconds -= 5
+            self.client.dataReceived(encode(Command.HEARTBEAT, 1 << 31, b"", ACK))
 
     def shown(self) -> list[str]:
         """Return the lines shown since this was asked last."""
@@ -109,20 +132,52 @@ class ChatTestCase(SynchronousTestCase):
         has_more: bool = False,
         group: ImGroup | None = None,
         notices: Sequence[NoticeMsg] = (),
-    ) -> PullMsg:
+    ) -> list[PullMsg]:
         """Let the chat log in, give it the history, and return what it asked for of it."""
         self.accept()
         self.answer(Command.USER_LOGIN, UserLoginAck(heartbeat_seconds=5, idle_seconds=15))
-        pull = self.show(history, has_more, group)
-        self.answer(Command.OFFLINE_NOTICE_MSG, UserData(notices=notices))
-        return pull
+        return self.catch_up(history, has_more, group, notices)
 
-    def show(self, history: Sequence[ImMsg] = (), has_more: bool = False, group: ImGroup | None = None) -> PullMsg:
+    def catch_up(
+        self,
+        history: Sequence[ImMsg] = (),
+        has_more: bool = False,
+        group: ImGroup | None = None,
+        notices: Sequence[NoticeMsg] = (),
+    ) -> list[PullMsg]:
+        """Give the chat what it asks for after a login, and return what it asked for of the history."""
+        view = _view(history, has_more, group)
+        self.answer(Command.LIST_GROUP, UserData(groups=view, server_time=1))
+        self.answer(Command.OFFLINE_NOTICE_MSG, UserData(notices=notices))
+        return self.show(history, has_more, group)
+
+    def show(
+        self, history: Sequence[ImMsg] = (), has_more: bool = False, group: ImGroup | None = None
+    ) -> list[PullMsg]:
         """Give the chat what it asks for of a conversation that it shows, and return what that is."""
-        self.answer(Command.GROUP_BY_ID, UserData(groups=[] if group is None else [group]))
-        pull = self.answer(Command.IM_OFFLINE_MSG, UserData(messages=history, has_more=has_more))
-        assert isinstance(pull, PullMsg)
-        return pull
+        pulls: list[PullMsg] = []
+        self.known.update(each.group_id for each in _view(history, has_more, group) if each.max_seq)
+        while packet := self._question():
+            if packet.command == Command.IM_OFFLINE_MSG:
+                pull = PullMsg.FromString(packet.body)
+                pulls.append(pull)
+                end = pull.before_seq_id or 1 << 62
+                page = [each for each in history if pull.receive_seq_id < each.seq_id < end]
+                told = UserData(messages=page[-(pull.page_size or 20) :])
+            else:
+                asked = GetGroupById.FromString(packet.body).group_ids
+                told = UserData(groups=[each for each in _view(history, has_more, group) if each.group_id in asked])
+            self.client.dataReceived(encode(packet.command, packet.trace_id, told.SerializeToString(), ACK))
+        return pulls
+
+    def _question(self) -> Packet | None:
+        packets = self.asked()
+        kinds = (Command.GROUP_BY_ID, Command.IM_OFFLINE_MSG)
+        packet = next((packet for packet in packets if packet.command in kinds), None)
+        if packet is not None:
+            packets.remove(packet)
+        self.unanswered = packets
+        return packet
 
     def open_group(self, *history: ImMsg, **fields: Any) -> None:
         """Go to the group g1, and take what the chat says of it."""
@@ -137,12 +192,42 @@ class ChatTestCase(SynchronousTestCase):
         packet, message = self.request(Command.IM_SEND_MSG)
         ack = ImMsgAck(msg_id=message.msg_id, group_id=group_id, seq_id=seq)
         self.client.dataReceived(encode(Command.IM_SEND_MSG, packet.trace_id, ack.SerializeToString(), ACK))
+        self._introduce(group_id, seq)
         assert self.shown() == [f"✓ {seq}"]
         return str(message.msg_id)
 
     def push(self, *messages: ImMsg) -> None:
+        """Let messages come; of a conversation that the chat didn't know, the history begins with them."""
         for pushed in messages:
             self.send(Command.IM_SEND_MSG, pushed)
+            self._introduce(pushed.group_id, pushed.seq_id)
+
+    def _introduce(self, group_id: str, seq: int) -> None:
+        if group_id not in self.known and any(packet.command == Command.GROUP_BY_ID for packet in self.peek()):
+            self.answer(
+                Command.GROUP_BY_ID,
+                UserData(groups=[ImGroup(group_id=group_id, group_type=1, init_seq=seq - 1, max_seq=seq)]),
+            )
+        self.known.add(group_id)
+
+    def peek(self) -> list[Packet]:
+        """Return what the chat sent and nobody took yet, and leave it."""
+        self.unanswered = self.asked()
+        return self.unanswered
+
+
+def _view(history: Sequence[ImMsg], has_more: bool, group: ImGroup | None) -> list[ImGroup]:
+    """Return how the conversation of ``history`` stands, of which everything has reached the user before."""
+    if not history and group is None:
+        return []
+    view = ImGroup()
+    if group is not None:
+        view.CopyFrom(group)
+    if history:
+        view.group_id = history[0].group_id
+        view.max_seq = view.receive_seq = history[-1].seq_id
+        view.init_seq = 0 if has_more else history[0].seq_id - 1
+    return [view]
 
 
 def message(seq: int, sender: int = 3, group_id: str = "3_7", **fields: Any) -> ImMsg:

@@ -1,35 +1,36 @@
 """The conversation on screen: what it shows, what it tells the others, how far they are."""
 
 from imd.cli.chat.conversation import MARK_SECONDS, READ_SECONDS
-from imd.cli.chat.link import RECONNECT_SECONDS
+from imd.cli.chat.program import RECONNECT_SECONDS, SETTINGS
 from imd.wire.bodies import (
     ImGroup,
     IssueReceipt,
     ListMsgReader,
     ListMsgReaderAck,
-    MsgAck,
     SubmitReadSeq,
     UserData,
     UserLoginAck,
 )
 from imd.wire.commands import Command
+from imd.wire.packet import ACK
 from imd.wire.results import Result
 
 from .parts import ChatTestCase, control, message
+
+ACK_SECONDS = SETTINGS.ack_seconds
 
 
 class HistoryTests(ChatTestCase):
     def test_what_i_deleted_is_not_shown_and_what_was_taken_back_is_a_placeholder(self) -> None:
         self.come_online([message(1, 0, msg_status=1, msg_body=""), message(2, msg_status=2, msg_body=""), message(3)])
         assert self.shown()[1:] == ["   2  01-01 00:00  3: (taken back)", "   3  01-01 00:00  3: text 3"]
-        _, acks = self.request(Command.IM_MSG_ACK)
-        assert isinstance(acks, MsgAck)
-        assert acks.acks[0].seq_id == 3
 
     def test_what_comes_while_a_refused_history_is_asked_for_is_shown(self) -> None:
         self.accept()
         self.answer(Command.USER_LOGIN, UserLoginAck())
-        self.answer(Command.GROUP_BY_ID, UserData())
+        view = ImGroup(group_id="3_7", group_type=1, max_seq=3, receive_seq=3)
+        self.answer(Command.LIST_GROUP, UserData(groups=[view]))
+        self.answer(Command.GROUP_BY_ID, UserData(groups=[view]))
         self.push(message(4))
         self.refuse(Command.IM_OFFLINE_MSG, Result.UNAVAILABLE, "try again")
         assert self.shown()[1:] == ["The messages can't be shown: try again.", "   4  01-01 00:00  3: text 4"]
@@ -56,9 +57,8 @@ class HistoryTests(ChatTestCase):
         self.open_group()
         self.push(control(1, '{"op": "create", "by": 1, "value": "announcement"}'))
         self.push(control(2, '{"op": "update", "by": 1, "value": "avatar"}'))
-        self.request(Command.IM_SEND_MSG)  # the ACKs of both
-        self.request(Command.IM_SEND_MSG)
-        assert not self.asked()
+        self.reactor.advance(ACK_SECONDS)
+        assert [packet.command for packet in self.asked()] == [Command.IM_SEND_MSG]  # the ACK of both
 
 
 class ReadingTests(ChatTestCase):
@@ -68,7 +68,7 @@ class ReadingTests(ChatTestCase):
         return request
 
     def wait(self, seconds: float = READ_SECONDS) -> None:
-        self.reactor.advance(seconds)
+        super().wait(seconds)
 
     def test_what_was_shown_is_told_as_read(self) -> None:
         self.come_online([message(4), message(5)])
@@ -82,6 +82,7 @@ class ReadingTests(ChatTestCase):
         self.push(message(3))
         self.wait(READ_SECONDS / 2)
         assert self.read().read_seq == 3
+        self.show()
         self.asked()
         self.wait(60)
         assert not self.asked()
@@ -105,9 +106,9 @@ class ReadingTests(ChatTestCase):
     def test_messages_of_other_conversations_are_not_read(self) -> None:
         self.come_online()
         self.push(message(1, 9, "7_9"))
-        self.request(Command.IM_SEND_MSG)
+        self.show(group=ImGroup(group_id="7_9", max_seq=1))
         self.wait()
-        assert not self.asked()
+        assert [packet.flags for packet in self.asked()] == [ACK]
 
     def test_one_that_goes_elsewhere_or_away_has_read_what_was_shown(self) -> None:
         self.come_online([message(4)])
@@ -175,10 +176,10 @@ class PeerMarksTests(ChatTestCase):
     def test_what_is_no_news_is_not_told(self) -> None:
         self.write("hi", 12)
         self.hear(12, 12)
-        self.reactor.advance(60)
+        self.wait(60)
         for receipt in ((12, 12), (10, 10), (20, 20)):
             assert self.hear(*receipt) == []
-            self.reactor.advance(60)
+            self.wait(60)
 
     def test_receipts_of_other_conversations_and_my_own_are_not_told(self) -> None:
         self.write("hi", 12)
@@ -204,7 +205,7 @@ class PeerMarksTests(ChatTestCase):
         self.type("/open 7_9")
         self.show()
         self.shown()
-        self.reactor.advance(60)
+        self.wait(60)
         assert self.shown() == []
 
 
@@ -250,7 +251,7 @@ class GroupMarksTests(ChatTestCase):
 
     def test_receipts_of_older_messages_are_not_asked_about(self) -> None:
         self.send(Command.ISSUE_RECEIPT, IssueReceipt(group_id="g1", uid=3, receive_seq=11, read_seq=11))
-        self.reactor.advance(60)
+        self.wait(60)
         assert not self.asked()
 
     def test_a_daemon_that_does_not_tell_is_not_complained_about(self) -> None:

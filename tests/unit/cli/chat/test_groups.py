@@ -1,6 +1,6 @@
 """The commands for conversations."""
 
-from imd.cli.chat.link import RECONNECT_SECONDS
+from imd.cli.chat.program import RECONNECT_SECONDS
 from imd.wire.bodies import GroupCreate, GroupMute, ImGroup, ListGroup, PullMsg, UserData
 from imd.wire.commands import Command
 
@@ -37,8 +37,8 @@ class GroupsTests(ChatTestCase):
 
     def test_open_shows_the_conversation_from_its_last_messages(self) -> None:
         self.type("/open 7_9")
-        pull = self.show([message(1, group_id="7_9")])
-        assert pull == PullMsg(group_id="7_9", page_size=20)
+        pulls = self.show([message(1, group_id="7_9")])
+        assert pulls == [PullMsg(group_id="7_9", before_seq_id=2, page_size=1)]
         assert self.shown() == ["7 in a chat with 9; /help tells more.", "   1  01-01 00:00  3: text 1"]
 
     def test_open_says_what_one_should_know_of_a_group(self) -> None:

@@ -60,8 +60,7 @@ class RevokeTests(ChatTestCase):
         self.asked()
         self.shown()
         self.type("/revoke", "/revoke 2", "/revoke 3")
-        self.answer(Command.IM_OFFLINE_MSG, UserData())
-        self.answer(Command.IM_OFFLINE_MSG, UserData(messages=[message(3, msg_status=2)]))
+        self.show([message(1), message(3, msg_status=2)])
         assert self.shown() == [
             "Which one? None of yours is to be seen: name its number, as in /revoke 12.",
             "There is no message 2 here.",

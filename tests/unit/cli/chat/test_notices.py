@@ -61,16 +61,15 @@ class NoticesTests(ChatTestCase):
 
     def test_those_that_came_while_i_was_away_are_shown_at_the_login(self) -> None:
         self.come_online(notices=[self.notice(1), self.notice(2)])
-        assert self.shown()[-2:] == ["!! notice from shop: news 1", "!! notice from shop: news 2"]
+        assert self.shown()[1:3] == ["!! notice from shop: news 1", "!! notice from shop: news 2"]
         assert self.acked() == ["n1", "n2"]
 
     def test_every_page_is_asked_for(self) -> None:
         self.accept()
         self.answer(Command.USER_LOGIN)
-        self.show()
         page = UserData(notices=[self.notice(1)], cursor="c", has_more=True)
-        assert self.answer(Command.OFFLINE_NOTICE_MSG, page) == PullNotice()
-        assert self.answer(Command.OFFLINE_NOTICE_MSG, UserData()) == PullNotice(cursor="c")
+        assert self.answer(Command.OFFLINE_NOTICE_MSG, page) == PullNotice(page_size=100)
+        assert self.answer(Command.OFFLINE_NOTICE_MSG, UserData()) == PullNotice(cursor="c", page_size=100)
 
     def test_a_daemon_without_notices_is_not_complained_about(self) -> None:
         self.accept()

@@ -1,7 +1,8 @@
 """The chat: what is typed arrives once, in order, whatever becomes of the connection."""
 
-from imd.cli.chat.link import RECONNECT_SECONDS, ChatError
-from imd.cli.chat.program import MAX_TYPED
+from pathlib import Path
+
+from imd.cli.chat.program import MAX_TYPED, RECONNECT_SECONDS, SETTINGS, ChatError
 from imd.wire.bodies import (
     CloseChannel,
     ImGroup,
@@ -17,6 +18,7 @@ from imd.wire.commands import Command
 from imd.wire.packet import ACK, Packet, encode, encode_error
 from imd.wire.results import KickReason, Result
 
+from ...paths import new_path
 from .parts import ChatTestCase, message
 
 
@@ -26,17 +28,27 @@ class OpeningTests(ChatTestCase):
         _, login = self.request(Command.USER_LOGIN)
         assert login == UserLogin(uid=7, token="token 1", client_type=23, device_id="imctl")
 
-    def test_it_shows_the_last_messages_and_acks_them(self) -> None:
-        pull = self.come_online([message(4), message(5, sender=7)], has_more=True)
-        assert pull == PullMsg(group_id="3_7", page_size=20)
-        assert self.shown() == [
+    def test_it_shows_the_last_messages(self) -> None:
+        history = [message(seq) for seq in range(1, 24)] + [message(24, sender=7)]
+        pulls = self.come_online(history, has_more=True)
+        assert pulls == [PullMsg(group_id="3_7", receive_seq_id=4, before_seq_id=25, page_size=20)]
+        shown = self.shown()
+        assert shown[:3] == [
             "7 in a chat with 3; /help tells more.",
             "(older messages are left out)",
-            "   4  01-01 00:00  3: text 4",
-            "   5  01-01 00:00  you: text 5",
+            "   5  01-01 00:00  3: text 5",
         ]
+        assert shown[-1] == "  24  01-01 00:00  you: text 24"
+
+    def test_what_had_not_reached_me_is_shown_once_and_acked(self) -> None:
+        self.accept()
+        self.answer(Command.USER_LOGIN, UserLoginAck())
+        view = ImGroup(group_id="3_7", group_type=1, max_seq=2, receive_seq=1)
+        self.answer(Command.LIST_GROUP, UserData(groups=[view]))
+        self.show([message(1), message(2)], group=view)
+        assert self.shown()[1:] == ["   1  01-01 00:00  3: text 1", "   2  01-01 00:00  3: text 2"]
         _, acks = self.request(Command.IM_MSG_ACK)
-        assert acks == MsgAck(acks=[ImMsgAck(group_id="3_7", seq_id=5)])
+        assert acks == MsgAck(acks=[ImMsgAck(group_id="3_7", seq_id=2)])
 
     def test_a_conversation_without_messages_says_so(self) -> None:
         self.come_online()
@@ -58,22 +70,26 @@ class ReceivingTests(ChatTestCase):
     def test_a_live_message_is_shown_and_acked(self) -> None:
         self.come_online()
         self.shown()
-        self.send(Command.IM_SEND_MSG, message(1), trace_id=50)
+        self.push(message(1))
         assert self.shown() == ["   1  01-01 00:00  3: text 1"]
+        self.reactor.advance(SETTINGS.ack_seconds)
         assert self.asked() == [Packet(Command.IM_SEND_MSG, ACK, 0, 50, b"")]
 
     def test_a_message_that_comes_again_is_acked_and_not_shown_again(self) -> None:
         self.come_online([message(1)])
         self.asked()
         self.shown()
-        self.send(Command.IM_SEND_MSG, message(1))
+        self.push(message(1))
         assert self.shown() == []
+        self.reactor.advance(SETTINGS.ack_seconds)
         assert len(self.asked()) == 1
 
     def test_what_comes_while_the_history_is_fetched_is_shown_after_it(self) -> None:
         self.accept()
         self.answer(Command.USER_LOGIN, UserLoginAck())
-        self.answer(Command.GROUP_BY_ID, UserData())
+        view = ImGroup(group_id="3_7", group_type=1, max_seq=2, receive_seq=2)
+        self.answer(Command.LIST_GROUP, UserData(groups=[view]))
+        self.answer(Command.GROUP_BY_ID, UserData(groups=[view]))
         pull, _ = self.request(Command.IM_OFFLINE_MSG)
         for seq in (2, 3):
             self.send(Command.IM_SEND_MSG, message(seq))
@@ -84,19 +100,19 @@ class ReceivingTests(ChatTestCase):
     def test_a_message_of_another_conversation_says_how_to_go_there(self) -> None:
         self.come_online()
         self.shown()
-        self.send(Command.IM_SEND_MSG, message(1, sender=9, group_id="7_9"))
+        self.push(message(1, sender=9, group_id="7_9"))
         assert self.shown() == ["[from 9 in 7_9] text 1  (/open 7_9)"]
 
     def test_what_only_passes_through_is_not_shown(self) -> None:
         self.come_online()
         self.shown()
-        self.send(Command.IM_SEND_MSG, message(0, msg_type=99))
+        self.push(message(0, msg_type=99))
         assert self.shown() == []
 
     def test_what_i_write_elsewhere_on_another_device_is_not_shown(self) -> None:
         self.come_online()
         self.shown()
-        self.send(Command.IM_SEND_MSG, message(1, sender=7, group_id="7_9"))
+        self.push(message(1, sender=7, group_id="7_9"))
         assert self.shown() == []
 
 
@@ -106,7 +122,7 @@ class SendingTests(ChatTestCase):
         self.shown()
         self.type("hi")
         sent = self.answer(Command.IM_SEND_MSG, ImMsgAck(group_id="3_7", seq_id=12))
-        assert (sent.msg_type, sent.msg_body, sent.receiver_id, sent.group_id) == (1, "hi", 3, "")
+        assert (sent.msg_type, sent.msg_body, sent.receiver_id, sent.group_id) == (1, "hi", 0, "3_7")
         assert self.shown() == ["✓ 12"]
 
     def test_messages_go_out_one_after_the_other(self) -> None:
@@ -168,9 +184,32 @@ class ReconnectTests(ChatTestCase):
             self.reactor.advance(RECONNECT_SECONDS)
             self.refuse_connection()
         self.reactor.advance(RECONNECT_SECONDS)
-        pull = self.come_online([message(5)])
+        pulls = self.come_online([message(5)])
         assert self.shown() == ["The daemon is back.", "   5  01-01 00:00  3: text 5"]
-        assert pull == PullMsg(group_id="3_7", receive_seq_id=4, page_size=100)
+        assert pulls == [PullMsg(group_id="3_7", receive_seq_id=4, before_seq_id=6, page_size=20)]
+
+    def test_of_a_long_absence_the_newest_messages_are_shown(self) -> None:
+        self.come_online([message(4)])
+        self.lose()
+        self.shown()
+        self.reactor.advance(RECONNECT_SECONDS)
+        self.come_online([message(seq) for seq in range(5, 300)], has_more=True)
+        shown = self.shown()
+        assert shown[:2] == ["The daemon is back.", "(older messages are left out)"]
+        assert [int(line.split()[0]) for line in shown[2:]] == list(range(280, 300))
+
+    def test_a_chat_can_be_kept_in_a_file(self) -> None:
+        path = new_path(self)
+        self.make(path)
+        self.come_online([message(4)])
+        assert Path(path).exists()
+
+    def test_a_file_that_is_no_store_is_an_error(self) -> None:
+        path = Path(new_path(self))
+        path.write_bytes(b"nonsense" * 1000)
+        self.make(str(path))
+        error = self.failureResultOf(self.run_, ChatError).value
+        assert str(error) == f"The local store {path} can't be used: file is not a database."
 
     def test_what_was_not_acked_is_sent_again_under_its_id(self) -> None:
         self.come_online()
@@ -193,17 +232,13 @@ class ReconnectTests(ChatTestCase):
         _, sent = self.request(Command.IM_SEND_MSG)
         assert sent.msg_body == "hi"
 
-    def test_a_request_without_an_answer_drops_the_connection(self) -> None:
+    def test_a_line_without_an_ack_is_sent_again_under_its_id(self) -> None:
         self.come_online()
         self.type("hi")
-        for _ in range(3):
-            self.reactor.advance(5)
-            self.client.dataReceived(encode(Command.HEARTBEAT, 9, b"", ACK))
-        assert self.wire.disconnecting
-        self.lose()
-        assert not self.reactor.tcpClients
-        self.reactor.advance(RECONNECT_SECONDS)
-        assert self.reactor.tcpClients
+        _, first = self.request(Command.IM_SEND_MSG)
+        self.wait(SETTINGS.answer_seconds)
+        _, second = self.request(Command.IM_SEND_MSG)
+        assert first == second
 
     def test_each_login_has_a_token_of_its_own(self) -> None:
         self.come_online()

@@ -16,6 +16,7 @@ from twisted.python.failure import Failure
 from txredisapi import BaseRedisProtocol, RedisError, RedisProtocol, ResponseError, SubscriberProtocol
 
 from imd.errors import UnavailableError
+from imd.redis.address import RedisAddress
 from imd.repeating import Repeating
 
 _FIRST_RETRY = 0.05
@@ -51,7 +52,7 @@ class CommandProtocol(_Bytes, RedisProtocol):
 class ListenProtocol(_Bytes, SubscriberProtocol):
     """Hears what is published on the channels of ``receivers``."""
 
-    _log = Logger(namespace="imd.presence")
+    _log = Logger(namespace="imd.redis")
 
     def __init__(self, receivers: Mapping[bytes, Callable[[bytes], None]]) -> None:
         super().__init__()
@@ -72,7 +73,7 @@ class Connection:
     ``timeout`` seconds, a PING is sent every ``ping``, ``retry`` is the longest pause between two attempts.
     """
 
-    _log = Logger(namespace="imd.presence")
+    _log = Logger(namespace="imd.redis")
 
     def __init__(
         self,
@@ -201,6 +202,20 @@ def _abort(protocol: Any) -> None:
         protocol.transport.abortConnection()
 
 
+def enter(address: RedisAddress) -> Callable[[Connection, Any], Awaitable[None]]:
+    """Return what makes a new connection to ``address`` usable."""
+
+    async def greet(connection: Connection, protocol: Any) -> None:
+        # Not by txredisapi's own arguments: it never connects again when the link drops in the midst of these.
+        if address.password:
+            await connection.reply(protocol, protocol.auth(address.password, address.username))
+        if address.database:
+            await connection.reply(protocol, protocol.select(address.database))
+        await connection.reply(protocol, protocol.ping())
+
+    return greet
+
+
 def away() -> UnavailableError:
     """Return the refusal of what needs Redis while there is none."""
-    return UnavailableError("presence can't be reached now; try again in a moment")
+    return UnavailableError("Redis can't be reached now; try again in a moment")

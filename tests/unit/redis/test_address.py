@@ -4,7 +4,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from imd.errors import ConfigError
-from imd.presence.address import RedisAddress, parse
+from imd.redis.address import RedisAddress, parse
 
 
 def address(**fields: object) -> RedisAddress:

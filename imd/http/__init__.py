@@ -1,0 +1,1 @@
+"""The API for business servers and operators, over HTTP."""

@@ -1,0 +1,1 @@
+"""Where reports go: the queues of the business, and what carries reports on to them."""

@@ -1,0 +1,1 @@
+"""The way to a Redis: its address, and a connection that comes back."""

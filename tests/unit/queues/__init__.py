@@ -1,0 +1,1 @@
+"""Tests of what carries reports on, without any network."""

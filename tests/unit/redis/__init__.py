@@ -1,0 +1,1 @@
+"""Tests of where a Redis is, without any network."""

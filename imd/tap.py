@@ -10,7 +10,7 @@ import time
 import uuid
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
@@ -18,10 +18,9 @@ from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
-from twisted.python import usage
 from twisted.python.failure import Failure
 
-from imd.config import Config, load
+from imd.config import Config
 from imd.dispatch import Dispatcher
 from imd.errors import ConfigError, StartError
 from imd.gateway.factory import Gateway
@@ -53,6 +52,7 @@ from imd.logic.settings import Settings
 from imd.logic.sweep import Sweep
 from imd.logic.upstream import Upstream
 from imd.node import DataLock, notify_systemd, version
+from imd.options import Options
 from imd.ports.delivery import IDelivery
 from imd.ports.presence import Entry, IPresence
 from imd.presence.cluster import Cluster
@@ -79,44 +79,6 @@ _DAY_MS = 86_400_000
 
 RECONNECT_WITHIN_MS = 2000
 """Clients of a node that stops come back spread over this time."""
-
-
-class Options(usage.Options):
-    """The command line of ``twistd imd``."""
-
-    synopsis = "[options]"
-    longdesc = "An instant-messaging daemon. An option wins over an IMD_* variable, which wins over the file."
-    optParameters: ClassVar = [
-        ["config", "c", None, "Read this TOML file (conf/imd.toml shows every key)."],
-        ["data", "d", None, "Keep everything in this folder. [default: ./imd-data]"],
-    ]
-    optFlags: ClassVar = [["check", None, "Say whether the configuration is good, and leave."]]
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.listen: list[str] = []
-        self.http: list[str] = []
-
-    def opt_listen(self, endpoint: str) -> None:
-        """Listen on this Twisted endpoint; repeatable. [default: tcp:7650:interface=127.0.0.1]"""
-        self.listen.append(endpoint)
-
-    opt_l = opt_listen
-
-    def opt_http(self, endpoint: str) -> None:
-        """Serve the API for business servers there, such as tcp:7680:interface=127.0.0.1; repeatable. [default: not]"""
-        self.http.append(endpoint)
-
-    def load(self, environ: Mapping[str, str]) -> Config:
-        """Return the configuration. Raises ConfigError."""
-        overrides: dict[str, object] = {}
-        if self["data"] is not None:
-            overrides["server.data"] = self["data"]
-        if self.listen:
-            overrides["server.listen"] = self.listen
-        if self.http:
-            overrides["http.listen"] = self.http
-        return load(Path(self["config"]) if self["config"] is not None else None, overrides, environ)
 
 
 def makeService(options: Options) -> "Daemon":

@@ -2,6 +2,7 @@
 
 import select
 import socket
+from abc import ABC, abstractmethod
 from typing import Protocol
 
 from imd.errors import ImdError
@@ -23,7 +24,7 @@ class Epoll(Protocol):
         """Watch a socket no longer."""
 
 
-class Wire:
+class Wire(ABC):
     """A connected, non-blocking socket, watched by ``epoll``; what comes goes to ``received``."""
 
     __slots__ = ("_epoll", "_interest", "_socket", "_unsent")
@@ -35,13 +36,13 @@ class Wire:
         self._socket: socket.socket
 
     @property
+    @abstractmethod
     def whose(self) -> str:
         """Whose connection it is, as errors tell it."""
-        raise NotImplementedError
 
+    @abstractmethod
     def received(self, chunk: bytes) -> None:
         """Take what one read brought."""
-        raise NotImplementedError
 
     def send(self, content: bytes) -> None:
         """Write all of it, now or as soon as the socket takes it. Raises LoadError."""

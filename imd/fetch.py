@@ -3,7 +3,6 @@
 Twisted's own agent, for it follows no redirect, keeps no cookie and inflates nothing.
 """
 
-import re
 from collections.abc import Coroutine, Mapping
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit
@@ -15,7 +14,6 @@ from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.error import ConnectingCancelledError, DNSLookupError
 from twisted.internet.interfaces import IConsumer
 from twisted.internet.protocol import Protocol, connectionDone
-from twisted.internet.ssl import Certificate, trustRootFromCertificates
 from twisted.python.failure import Failure
 from twisted.web.client import (
     Agent,
@@ -29,12 +27,12 @@ from twisted.web.http_headers import Headers
 from twisted.web.iweb import IBodyProducer, IResponse
 from zope.interface import implementer
 
-from imd.errors import ConfigError, ImdError
+from imd.authorities import trust_root
+from imd.errors import ImdError
 
 IDLE_SECONDS = 30
 """How long a connection is kept for the next request."""
 
-_CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 Value = TypeVar("Value")
 
 
@@ -92,8 +90,7 @@ class Fetch:
         self._pool.maxPersistentPerHost = connections
         self._pool.cachedConnectionTimeout = IDLE_SECONDS
         self._pool._factory = _Quiet
-        trust = trustRootFromCertificates(_certificates(authorities)) if authorities else None
-        self._agent = Agent(reactor, BrowserLikePolicyForHTTPS(trust), pool=self._pool)
+        self._agent = Agent(reactor, BrowserLikePolicyForHTTPS(trust_root(authorities)), pool=self._pool)
 
     async def get(self) -> Response:
         """Ask. Raises FetchError."""
@@ -218,13 +215,3 @@ def _cause(error: BaseException) -> BaseException:
 
 def _line(text: str) -> str:
     return " ".join(text.split())[:200]
-
-
-def _certificates(pem: bytes) -> list[Certificate]:
-    try:
-        found = [Certificate.loadPEM(text) for text in _CERTIFICATE.findall(pem)]
-    except Exception as error:
-        raise ConfigError("an authority's certificate can't be read: expected PEM") from error
-    if not found:
-        raise ConfigError("there is no certificate in what was named as authorities: expected PEM")
-    return found

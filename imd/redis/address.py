@@ -1,18 +1,17 @@
 """Where Redis is, and as whom to go there."""
 
-import re
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from twisted.internet.endpoints import HostnameEndpoint, UNIXClientEndpoint, wrapClientTLS
 from twisted.internet.interfaces import IStreamClientEndpoint
-from twisted.internet.ssl import Certificate, optionsForClientTLS, platformTrust, trustRootFromCertificates
+from twisted.internet.ssl import optionsForClientTLS
 
+from imd.authorities import trust_root
 from imd.errors import ConfigError
 
 PORT = 6379
-_CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 _EXPECTED = "expected redis://, rediss:// (TLS) or unix://, such as redis://[user:password@]host[:6379][/database]"
 
 
@@ -47,9 +46,8 @@ class RedisAddress:
             return UNIXClientEndpoint(reactor, self.path, timeout=connect_seconds)
         if not self.is_tls:
             return self._plain(reactor, connect_seconds)
-        trust = trustRootFromCertificates(_certificates(authorities)) if authorities else platformTrust()
         # txredisapi's own TLS does not verify.
-        verifying = optionsForClientTLS(self.host, trustRoot=trust)
+        verifying = optionsForClientTLS(self.host, trustRoot=trust_root(authorities, " for Redis"))
         return wrapClientTLS(verifying, self._plain(reactor, connect_seconds))
 
     def _plain(self, reactor: Any, connect_seconds: float) -> IStreamClientEndpoint:
@@ -97,13 +95,3 @@ def _database(parts: SplitResult, is_unix: bool) -> int:
     if text and not (text.isascii() and text.isdigit() and len(text) <= 5):
         raise ConfigError("the address of Redis ends in what is no number of a database: " + _EXPECTED)
     return int(text or 0)
-
-
-def _certificates(pem: bytes) -> list[Certificate]:
-    try:
-        found = [Certificate.loadPEM(text) for text in _CERTIFICATE.findall(pem)]
-    except Exception as error:
-        raise ConfigError("an authority's certificate for Redis can't be read: expected PEM") from error
-    if not found:
-        raise ConfigError("there is no certificate in what was named as authorities for Redis: expected PEM")
-    return found
